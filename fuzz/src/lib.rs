@@ -1,1 +1,16 @@
-//! Placeholder until the first module lands.
+//! What the fuzz targets do, as plain functions of bytes.
+//!
+//! libFuzzer drives them through `fuzz_targets/`, and `tests/replay.rs` drives them with the committed corpus. A function
+//! that returns has found nothing; a finding is a panic.
+//!
+//! | target | input |
+//! |---|---|
+//! | [`wire_decode`] | a message type and bytes to decode as it |
+//! | [`frame_stream`] | a byte stream and how it is cut |
+#![forbid(unsafe_code)]
+
+pub mod frame_stream;
+pub mod wire_decode;
+
+/// Targets by name, for the replay of the corpus.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("wire_decode", wire_decode::run), ("frame_stream", frame_stream::run)];

@@ -122,10 +122,14 @@ impl InodeId {
         Self(self.0 | Self::NEW_CHUNK_ENGINE)
     }
 
-    /// The entry of the I/O vector with this index under `3fs-virt/iovs`.
+    /// The entry of the I/O vector with this index under `3fs-virt/iovs`; `None` from
+    /// [`IOV_INDEXES_MAX`](crate::limits::IOV_INDEXES_MAX) on.
     #[must_use]
-    pub const fn iov(index: u16) -> Self {
-        Self(Self::IOV_DIR.0 - u16::MAX as u64 - index as u64)
+    pub const fn iov(index: u32) -> Option<Self> {
+        if index >= crate::limits::IOV_INDEXES_MAX {
+            return None;
+        }
+        Some(Self(Self::IOV_DIR.0 - u16::MAX as u64 - index as u64))
     }
 
     /// The submit semaphore of a ring priority (0 high, 1 normal, 2 low) under `3fs-virt/iovs`; `None` for
@@ -302,11 +306,9 @@ mod tests {
 
     #[test]
     fn virtual_ids_stay_above_every_id_a_server_hands_out() {
-        for id in [
-            InodeId::iov(0),
-            InodeId::iov(u16::MAX),
-            InodeId::virtual_symlink_of(InodeId::NORMAL_MAX),
-        ] {
+        let last_iov = InodeId::iov(crate::limits::IOV_INDEXES_MAX - 1).expect("below the limit");
+        assert_eq!(InodeId::iov(crate::limits::IOV_INDEXES_MAX), None);
+        for id in [last_iov, InodeId::SET_CONF, InodeId::virtual_symlink_of(InodeId::NORMAL_MAX)] {
             assert!(id.0 >= 0xfd00_0000_0000_0000, "{id}");
             assert!(!id.uses_new_chunk_engine(), "{id}");
         }

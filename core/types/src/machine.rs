@@ -19,7 +19,7 @@
 //! 5. Effects are only ever added to the sink: it may hold those of others.
 //! 6. `check` holds after each step.
 //!
-//! Source: `anchors/architecture.md` 5.1 (rules 2 to 4) and 3 (how others came to regret their absence).
+//! Source: `docs/architecture.md`, which says why each rule exists.
 
 use crate::time::Time;
 use alloc::vec::{Drain, Vec};

@@ -3,7 +3,7 @@
 //! [`StatusCode`] is the number on the wire; numbers this build does not know are legal and kept. [`Status`] adds the
 //! message. [`StatusCode::errno`] is what the kernel is told, and [`retry`] how a caller reacts.
 //!
-//! Source: `spec/wire-and-rpc.md` 11.
+//! Source: `src/common/utils/{StatusCodeDetails.h,StatusCode.cc,StatusCodeConversion.cc}` upstream.
 
 use crate::text::Text;
 use core::fmt;
@@ -123,7 +123,7 @@ impl StatusCode {
         Group::of(self.0)
     }
 
-    /// What the kernel is told (`spec/wire-and-rpc.md` 11.11).
+    /// What the kernel is told (`src/common/utils/StatusCode.cc` upstream).
     ///
     /// Like upstream this is `EIO` for [`StatusCode::OK`] too: who asks for the errno of a success has a bug, and
     /// must not pass it on as one. An unknown RPC code is `EREMOTEIO` like all of its group, any other unknown code
@@ -137,7 +137,7 @@ impl StatusCode {
         }
     }
 
-    /// The code in the storage client's terms (`spec/wire-and-rpc.md` 11.12). As upstream, everything without a row
+    /// The code in the storage client's terms (`src/common/utils/StatusCodeConversion.cc` upstream). As upstream, everything without a row
     /// of its own becomes `ServerError`, also `OK`: convert failures only.
     #[must_use]
     pub const fn to_storage_client(self) -> Self {
@@ -196,7 +196,7 @@ impl From<u16> for StatusCode {
 pub struct Status {
     /// What happened.
     pub code: StatusCode,
-    /// Details; empty if there are none. Never to be parsed, except where `spec/mgmtd.md` says so.
+    /// Details; empty if there are none. Never to be parsed, except for the node id in `Mgmtd::NotPrimary`.
     pub message: Text,
 }
 

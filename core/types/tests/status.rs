@@ -137,7 +137,7 @@ fn all_codes() -> impl Iterator<Item = StatusCode> {
 
 #[test]
 fn meta_classes_follow_the_specification() {
-    // `spec/meta-protocol.md` 10.2, written down a second time as ranges of numbers.
+    // Upstream's rule for metadata calls, written down a second time as ranges of numbers.
     let finals = |code: u16| {
         matches!(
             code,
@@ -169,7 +169,7 @@ fn meta_classes_follow_the_specification() {
 
 #[test]
 fn storage_classes_differ_from_upstream_exactly_where_documented() {
-    // `spec/storage-protocol.md` 9.3 on the converted code.
+    // Upstream's rule for storage calls on the converted code.
     let upstream = |code: StatusCode| match code.to_storage_client().0 {
         _ if code.is_ok() => StorageRetry::Success,
         7001 | 7002 | 7007 | 7009 | 7015 | 7017 | 7018 | 7019 | 7021 | 7999 => StorageRetry::Permanent,

@@ -6,8 +6,8 @@
 //!
 //! | use | polynomial | start | source |
 //! |---|---|---|---|
-//! | frame header | CRC-32C | [`FRAME_START`] | `wire-and-rpc.md` 4.1 |
-//! | data (`ChecksumInfo`) | CRC-32C, seldom CRC-32 | [`DATA_START`] | `storage-protocol.md` 5 |
+//! | frame header | CRC-32C | [`FRAME_START`] | `src/common/net/MessageHeader.h` |
+//! | data (`ChecksumInfo`) | CRC-32C, seldom CRC-32 | [`DATA_START`] | `src/fbs/storage/Common.h` |
 //!
 //! A register over pieces that lie in different memory need not be computed front to back: [`concat`] joins the
 //! registers of two neighbours, whatever start each of them had.

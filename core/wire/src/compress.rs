@@ -1,4 +1,4 @@
-//! Compressed frame bodies: one zstd frame per body (`wire-and-rpc.md` 4.2).
+//! Compressed frame bodies: one zstd frame per body (`src/common/net/WriteItem.cc` upstream).
 //!
 //! Bodies to decompress come from a peer that may be broken or hostile, so nothing is taken on trust:
 //!

@@ -1,7 +1,7 @@
 //! The order of chains within a stripe.
 //!
 //! A file layout of kind `ChainRange` with shuffling stores a seed instead of a list; every party recomputes the
-//! same permutation from it (`meta-protocol.md` 4.3 and 4.4). The engine is MT19937-64. How a number below a
+//! same permutation from it (`src/common/utils/Shuffle.h` upstream). The engine is MT19937-64. How a number below a
 //! bound is drawn from it has two historical forms that differ for a few seeds, chosen when a deployment was
 //! compiled: [`ShuffleMethod`].
 //!

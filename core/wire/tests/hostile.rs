@@ -7,8 +7,8 @@ use flyer_types::{Rng, Status};
 use flyer_wire::codec::{Message, Wire, decode, encode_to_vec};
 use flyer_wire::msg::meta::attr::BatchStatRsp;
 use flyer_wire::msg::mgmtd::routing::RoutingInfo;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
 
 /// Memory of a decoded value per byte present: the largest element of any list, with the doubling of no list
 /// (lists are reserved exactly), rounded up.
@@ -18,39 +18,16 @@ const FACTOR_SMALL_MAX: usize = 256;
 const SLACK_BYTES: usize = 256;
 
 /// Counts what is allocated.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is handed to the system's allocator unchanged; counting touches only atomics.
-#[allow(unsafe_code, reason = "an allocator cannot be written otherwise")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`, and `alloc` above is the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Decodes and gives the most memory that was in use meanwhile.
-fn peak_of<T: Wire>(bytes: &[u8]) -> usize {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+/// Decodes, and gives all memory that was allocated meanwhile (at least the most that was in use).
+fn memory_of<T: Wire>(bytes: &[u8]) -> usize {
+    let region = Region::new(ALLOCATOR);
     let value = decode::<T>(bytes);
-    let peak = PEAK.load(Ordering::Relaxed) - before;
+    let change = region.change();
     drop(value);
-    peak
+    change.bytes_allocated + change.bytes_reallocated.max(0).unsigned_abs()
 }
 
 /// The bound that holds for every type and every input.
@@ -61,14 +38,14 @@ fn bound(bytes: usize) -> usize {
 }
 
 fn check<T: Wire>(name: &str, bytes: &[u8], worst: &mut usize) {
-    let peak = peak_of::<T>(bytes);
+    let memory = memory_of::<T>(bytes);
     assert!(
-        peak <= bound(bytes.len()),
-        "{name}: {peak} bytes of memory for {} bytes: {bytes:02x?}",
+        memory <= bound(bytes.len()),
+        "{name}: {memory} bytes of memory for {} bytes: {bytes:02x?}",
         bytes.len()
     );
     if !bytes.is_empty() {
-        *worst = (*worst).max(peak.saturating_sub(SLACK_BYTES) / bytes.len());
+        *worst = (*worst).max(memory.saturating_sub(SLACK_BYTES) / bytes.len());
     }
 }
 

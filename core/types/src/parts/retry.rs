@@ -13,10 +13,10 @@
 //!
 //! * Two deadlines that have nothing to do with each other: each attempt has one of its own
 //!   ([`Retry::attempt_deadline`]), the call as a whole has the budget ([`Retry::deadline`]). Upstream's storage
-//!   client uses the backoff as both (`spec/storage-client.md` 14, weakness 2).
+//!   client uses the backoff as both (`src/client/storage/StorageClientImpl.cc`).
 //! * Waits grow by a factor up to a cap, and are shortened by a random fraction, so that clients which failed
 //!   together do not come back together. They grow on each failure, also when the fast wait was used
-//!   (`spec/meta-client.md` 3).
+//!   (`src/client/meta/MetaClient.cc`).
 //! * No attempt starts with less than `attempt_min` left: a wait is cut short to leave that much, and if that is not
 //!   possible the call is given up. So no wait runs beyond the budget, and none is empty.
 

@@ -2,9 +2,9 @@
 //!
 //! | call | class | source |
 //! |---|---|---|
-//! | metadata | [`MetaRetry`] | `spec/meta-protocol.md` 10.2 |
-//! | storage | [`StorageRetry`] | `spec/storage-protocol.md` 9.3, changed as listed below |
-//! | manager | [`ManagerRetry`] | `spec/mgmtd.md` 13.4 |
+//! | metadata | [`MetaRetry`] | `src/fbs/meta/Utils.h` |
+//! | storage | [`StorageRetry`] | `src/client/storage/StorageClientImpl.cc`, changed as listed below |
+//! | manager | [`ManagerRetry`] | `src/client/mgmtd/MgmtdClient.cc` |
 //!
 //! # Where storage calls deviate from upstream
 //!
@@ -13,7 +13,7 @@
 //! what the server or the transport said, not the converted code. (Passing a converted code is harmless: it gives the
 //! class that upstream would have given, except for D1 and D3, which apply all the same.)
 //!
-//! | | code | upstream | here | why (`spec/storage-client.md` 14) |
+//! | | code | upstream | here | why |
 //! |---|---|---|---|---|
 //! | D1 | 7013 `DuplicateUpdate` | retry | permanent | 3: the channel has moved on, the same sequence number can never succeed; see [`StatusCode::is_outcome_lost`] |
 //! | D2 | 4015 `ChunkSizeMismatch`, 4024 `ChunkInvalidChunkSize`, 4083, 4084 | retry | permanent | 4: the request itself does not fit the chunk |
@@ -70,7 +70,7 @@ pub enum ManagerRetry {
 }
 
 impl StatusCode {
-    /// The class of an answer to a metadata call (`spec/meta-protocol.md` 10.2).
+    /// The class of an answer to a metadata call.
     #[must_use]
     pub const fn meta_retry(self) -> MetaRetry {
         if self.is_meta_final() {
@@ -153,7 +153,7 @@ impl StatusCode {
     }
 
     /// Whether a metadata call waits only briefly before its next attempt: the server was busy or unreached, and
-    /// nothing was lost by asking (`spec/meta-client.md` 3, step 6).
+    /// nothing was lost by asking.
     #[must_use]
     pub const fn meta_waits_briefly(self) -> bool {
         matches!(
@@ -187,7 +187,7 @@ impl StatusCode {
         }
     }
 
-    /// Upstream's class of a failure that was converted already (`spec/storage-protocol.md` 9.3).
+    /// Upstream's class of a failure that was converted already.
     const fn storage_client_retry(self) -> StorageRetry {
         match self {
             Self::STORAGE_CLIENT_MEMORY_ERROR
@@ -211,7 +211,7 @@ impl StatusCode {
     }
 
     /// Whether the server says that the update's channel has moved on: this update was carried out, or it was not,
-    /// and asking again cannot tell (`spec/storage-client.md` 14, weakness 3). To be reported as "unknown", never
+    /// and asking again cannot tell. To be reported as "unknown", never
     /// as "not done". (Of an update that merely failed or timed out the outcome is not known either, but a retry
     /// settles it.)
     #[must_use]
@@ -220,7 +220,7 @@ impl StatusCode {
     }
 
     /// Whether the failure of a storage call hints that the routing held is stale, so that asking the manager pays
-    /// off at once (`spec/storage-client.md` 14, weakness 1: upstream only waits for its periodic refresh).
+    /// off at once (upstream only waits for its periodic refresh).
     #[must_use]
     pub const fn suggests_stale_routing(self) -> bool {
         match self {

@@ -20,6 +20,7 @@
 //! its own (only a base, or nothing) writes no table of its own.
 //!
 //! On an enum each alternative holds one value; it travels under its own name or `#[wire(name = "...")]`.
+#![forbid(unsafe_code)]
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -275,36 +276,49 @@ fn struct_arbitrary(name: &Ident, fields: &[Field<'_>]) -> Tokens {
     }
 }
 
-fn variant(input: &DeriveInput, data: &syn::DataEnum) -> Result<Tokens> {
-    let enum_name = &input.ident;
-    let mut idents = Vec::new();
-    let mut types = Vec::new();
-    let mut names = Vec::new();
+/// One alternative of a variant.
+struct Alternative<'a> {
+    ident: &'a Ident,
+    ty: &'a Type,
+    /// The name it travels under.
+    name: String,
+}
+
+fn alternatives(data: &syn::DataEnum) -> Result<Vec<Alternative<'_>>> {
+    let mut made = Vec::new();
     for alternative in &data.variants {
         let options = Options::parse(&alternative.attrs)?;
-        let Fields::Unnamed(fields) = &alternative.fields else {
+        let ident = &alternative.ident;
+        let field = match &alternative.fields {
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => fields.unnamed.first(),
+            Fields::Unnamed(_) | Fields::Named(_) | Fields::Unit => None,
+        };
+        let Some(field) = field else {
             return Err(Error::new(alternative.span(), "an alternative holds one value"));
         };
-        let Some(field) = fields.unnamed.first().filter(|_| fields.unnamed.len() == 1) else {
-            return Err(Error::new(alternative.span(), "an alternative holds one value"));
-        };
-        idents.push(&alternative.ident);
-        types.push(&field.ty);
-        names.push(
-            options
-                .name
-                .map_or_else(|| alternative.ident.to_string(), |name| name.value()),
-        );
+        let name = options.name.map_or_else(|| ident.to_string(), |name| name.value());
+        made.push(Alternative { ident, ty: &field.ty, name });
     }
-    let Some((first, first_type)) = idents.first().zip(types.first()) else {
+    Ok(made)
+}
+
+fn variant(input: &DeriveInput, data: &syn::DataEnum) -> Result<Tokens> {
+    let alternatives = alternatives(data)?;
+    let Some(first) = alternatives.first() else {
         return Err(Error::new(input.span(), "a variant has alternatives"));
     };
-    let bytes: Vec<_> = names
-        .iter()
-        .map(|n| proc_macro2::Literal::byte_string(n.as_bytes()))
-        .collect();
-    let arbitrary = variant_arbitrary(enum_name, &idents);
-    Ok(quote! {
+    let codec = variant_codec(&input.ident, first, &alternatives);
+    let reflect = variant_reflect(&input.ident, &alternatives);
+    let arbitrary = variant_arbitrary(&input.ident, &alternatives);
+    Ok(quote! { #codec #reflect #arbitrary })
+}
+
+fn variant_codec(enum_name: &Ident, first: &Alternative<'_>, all: &[Alternative<'_>]) -> Tokens {
+    let (first, first_type) = (first.ident, first.ty);
+    let idents: Vec<_> = all.iter().map(|a| a.ident).collect();
+    let types = all.iter().map(|a| a.ty);
+    let bytes: Vec<_> = all.iter().map(|a| proc_macro2::Literal::byte_string(a.name.as_bytes())).collect();
+    quote! {
         impl crate::codec::Wire for #enum_name {
             const BYTES_MIN: usize = 1;
 
@@ -336,6 +350,18 @@ fn variant(input: &DeriveInput, data: &syn::DataEnum) -> Result<Tokens> {
             }
         }
 
+        impl Default for #enum_name {
+            fn default() -> Self {
+                crate::codec::Wire::initial()
+            }
+        }
+    }
+}
+
+fn variant_reflect(enum_name: &Ident, all: &[Alternative<'_>]) -> Tokens {
+    let idents = all.iter().map(|a| a.ident);
+    let names = all.iter().map(|a| &a.name);
+    quote! {
         impl crate::reflect::Reflect for #enum_name {
             fn reflect(&self, v: &mut dyn crate::reflect::Visitor) {
                 match self {
@@ -348,19 +374,12 @@ fn variant(input: &DeriveInput, data: &syn::DataEnum) -> Result<Tokens> {
                 }
             }
         }
-
-        impl Default for #enum_name {
-            fn default() -> Self {
-                crate::codec::Wire::initial()
-            }
-        }
-
-        #arbitrary
-    })
+    }
 }
 
-fn variant_arbitrary(name: &Ident, idents: &[&Ident]) -> Tokens {
-    let choices = 0..u32::try_from(idents.len()).expect("few alternatives");
+fn variant_arbitrary(name: &Ident, all: &[Alternative<'_>]) -> Tokens {
+    let idents = all.iter().map(|a| a.ident);
+    let choices = 0..u32::try_from(all.len()).expect("few alternatives");
     let last = choices.end - 1;
     quote! {
         #[cfg(feature = "arbitrary")]

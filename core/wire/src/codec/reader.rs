@@ -46,7 +46,7 @@ impl fmt::Display for DecodeError {
             DecodeErrorKind::UnknownVariant => f.write_str("unknown alternative of a variant")?,
             DecodeErrorKind::BadPart(part) => write!(f, "{part} has an impossible size")?,
             DecodeErrorKind::TooLarge => {
-                f.write_str("the value would take far more memory than its bytes")?
+                f.write_str("the value would take far more memory than its bytes")?;
             }
         }
         write!(f, " ({} bytes left in its table)", self.bytes_left)

@@ -1,4 +1,4 @@
-//! Ioctls that a mount answers: numbers and arguments (`usrbio.md` 10).
+//! Ioctls that a mount answers: numbers and arguments (`src/lib/api/fuse.h`, `src/fuse/FuseOps.cc` upstream).
 //!
 //! Upstream's names are `HF3FS_IOC_*` and `Hf3fsIoctl*`; type character `h`. Names in arguments are byte strings
 //! ended by a zero byte if there is room for one: a reader must not count on it. Structures come from the calling

@@ -1,7 +1,7 @@
 //! The shared-memory interface between applications and a mount (USRBIO): its binary layout, as plain data.
 //!
 //! Applications link upstream's `libhf3fs_api_shared.so` or Flyer's; both sides must agree to the byte. Here are
-//! the structures, sizes, offsets, names and numbers (`usrbio.md` 2, 5, 6 and 10, Linux on x86-64 with glibc). What
+//! the structures, sizes, offsets, names and numbers (`src/lib/api/hf3fs_usrbio.h` upstream; Linux on x86-64 with glibc). What
 //! happens in the rings is elsewhere, and so is every access to shared memory: nothing in here reads or writes any.
 //!
 //! | part | content |
@@ -73,7 +73,7 @@ pub struct Ior {
     pub for_read: u8,
     /// Nothing.
     pub padding: [u8; 3],
-    /// `io_depth`: batch size; see `usrbio.md` 7.4 for 0 and negative numbers.
+    /// `io_depth`: batch size; 0: as requests come; negative: at most so many at once.
     pub io_depth: i32,
     /// `priority`: negative high, 0 normal, positive low.
     pub priority: i32,

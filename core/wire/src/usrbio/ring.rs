@@ -1,4 +1,4 @@
-//! The memory of a ring: what lies where, and how large a ring of so many entries is (`usrbio.md` 6).
+//! The memory of a ring: what lies where, and how large a ring of so many entries is (`src/fuse/IoRing.h`, `src/lib/common/Shm.h` upstream).
 //!
 //! ```text
 //! 0          16               .. + 56 N       .. + 24 N       .. + 16 N         .. + 32     .. + 4096 + rest

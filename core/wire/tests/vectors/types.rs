@@ -20,10 +20,13 @@ pub(crate) struct Codec {
     /// Decodes all of the bytes; gives the value column, the readable form, and the bytes encoded again.
     pub decode: fn(&[u8]) -> Result<Shown, DecodeError>,
     /// Decodes into a fresh value whatever the bytes are; gives the outcome and the value afterwards.
-    pub parse: fn(&[u8]) -> (Result<(), DecodeError>, Value),
+    pub parse: fn(&[u8]) -> Parsed,
     /// Encoding of the default value.
     pub initial: fn() -> Vec<u8>,
 }
+
+/// The outcome of parsing, and the value afterwards.
+pub(crate) type Parsed = (Result<(), DecodeError>, Value);
 
 /// A decoded value in all its forms.
 pub(crate) struct Shown {
@@ -69,7 +72,7 @@ fn codec<T: Wire + Reflect>() -> Codec {
     }
 }
 
-fn parse_into<T: Wire + Reflect>(mut value: T, bytes: &[u8]) -> (Result<(), DecodeError>, Value) {
+fn parse_into<T: Wire + Reflect>(mut value: T, bytes: &[u8]) -> Parsed {
     let memory = flyer_types::Lease {
         len: 1 << 20,
         ..Default::default()
