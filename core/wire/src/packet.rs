@@ -113,10 +113,15 @@ impl Packet {
 
     /// Puts the packet with `payload` in front of `w`: one pass, no copy. `self.payload` is not looked at.
     pub fn encode_around<T: Wire>(&self, payload: &T, w: &mut Writer) {
+        self.encode_with(w, |w| payload.encode(w));
+    }
+
+    /// Like [`Packet::encode_around`], for payloads that are not one value: `payload` puts them in front.
+    pub fn encode_with(&self, w: &mut Writer, payload: impl FnOnce(&mut Writer)) {
         let packet_end = w.len();
         self.timestamp.encode(w);
         let payload_end = w.len();
-        payload.encode(w);
+        payload(w);
         w.close_table(payload_end);
         self.version.encode(w);
         self.flags.encode(w);
@@ -147,6 +152,9 @@ impl Packet {
     /// if the packet was not decoded from there.
     #[must_use]
     pub fn payload_in<'a>(&self, body: &'a [u8], memory: Lease) -> Option<&'a [u8]> {
+        if self.payload.is_empty() {
+            return Some(&[]);
+        }
         let start = usize::try_from(self.payload.off.checked_sub(memory.off)?).ok()?;
         let end = start.checked_add(usize::try_from(self.payload.len).ok()?)?;
         body.get(start..end)

@@ -5,8 +5,11 @@
 //! Source: `src/fbs/*/Service*.h`, `src/fbs/mgmtd/MgmtdServiceDef.h`, `src/common/net/RDMAControl.h`,
 //! `src/common/net/ib/IBConnectService.h` upstream.
 
-use crate::codec::{Message, Wire};
+use crate::codec::{DecodeError, Message, Wire};
+use crate::packet::{Answer, Packet};
+use alloc::string::ToString;
 use flyer_types::ids::{MethodId, ServiceId};
+use flyer_types::{Lease, Status, StatusCode};
 
 /// A method: its number, and the messages that travel.
 pub trait Call {
@@ -67,7 +70,20 @@ impl TypeName for alloc::vec::Vec<crate::msg::monitor::Sample> {
     const NAME: &'static str = "vector<hf3fs::monitor::Sample>";
 }
 
-/// Declares services: a module of [`Call`]s each, the table, and `for_each_call!`.
+/// What a peer is answered whose request cannot be read.
+fn bad_request(error: DecodeError) -> Status {
+    Status::with_message(StatusCode::RPC_VERIFY_REQUEST_FAILED, error.to_string())
+}
+
+/// The response in a packet; a server's refusal and an unreadable answer are both a status.
+fn answer<T: Wire>(packet: &Packet, body: &[u8], memory: Lease) -> Result<T, Status> {
+    packet.decode_payload::<Answer<T>>(body, memory).unwrap_or_else(|error| {
+        Err(Status::with_message(StatusCode::RPC_VERIFY_RESPONSE_FAILED, error.to_string()))
+    })
+}
+
+/// Declares services: a module of [`Call`]s each, requests and responses as enumerations, the table, and
+/// `for_each_call!`.
 macro_rules! services {
     ($dollar:tt $(
         $(#[$doc:meta])*
@@ -79,6 +95,9 @@ macro_rules! services {
             $(#[$doc])*
             pub mod $module {
                 use super::{Call, MethodId, ServiceId};
+                use crate::codec::{Wire, Writer};
+                use crate::packet::Packet;
+                use flyer_types::{Lease, Status, StatusCode};
                 #[allow(unused_imports, reason = "the generic list of modules; not every service needs each")]
                 use crate::msg::{common, core_service, meta, mgmtd, migration, monitor, rdma, storage};
 
@@ -98,6 +117,91 @@ macro_rules! services {
                         type Response = $response;
                     }
                 )*
+
+                /// Any request to the service.
+                #[derive(Clone, Debug, PartialEq)]
+                #[allow(clippy::large_enum_variant, reason = "requests are moved once or twice and never kept in bulk")]
+                pub enum Request {
+                    $(#[doc = concat!("`", $method, "`.")] $call($request),)*
+                }
+
+                /// Any response of the service.
+                #[derive(Clone, Debug, PartialEq)]
+                #[allow(clippy::large_enum_variant, reason = "responses are moved once or twice and never kept in bulk")]
+                pub enum Response {
+                    $(#[doc = concat!("`", $method, "`.")] $call($response),)*
+                }
+
+                $(
+                    impl From<$request> for Request {
+                        fn from(request: $request) -> Self {
+                            Self::$call(request)
+                        }
+                    }
+                )*
+
+                impl Request {
+                    /// Number of the method that is called.
+                    #[must_use]
+                    pub const fn method(&self) -> MethodId {
+                        match self {
+                            $(Self::$call(_) => MethodId($id),)*
+                        }
+                    }
+
+                    /// Reads the request that `packet` carries, which was decoded from `body`.
+                    ///
+                    /// # Errors
+                    /// What a peer has to be answered: no such method, or not its request.
+                    pub fn decode(packet: &Packet, body: &[u8], memory: Lease) -> Result<Self, Status> {
+                        match packet.method_id.0 {
+                            $($id => packet.decode_payload(body, memory).map(Self::$call).map_err(super::bad_request),)*
+                            _ => Err(Status::from(StatusCode::RPC_INVALID_METHOD_ID)),
+                        }
+                    }
+
+                    /// Puts the request, as the payload of `packet`, in front of `w`.
+                    pub fn encode_in(&self, packet: &Packet, w: &mut Writer) {
+                        match self {
+                            $(Self::$call(request) => packet.encode_around(request, w),)*
+                        }
+                    }
+                }
+
+                impl Response {
+                    /// Number of the method that was called.
+                    #[must_use]
+                    pub const fn method(&self) -> MethodId {
+                        match self {
+                            $(Self::$call(_) => MethodId($id),)*
+                        }
+                    }
+
+                    /// Reads the answer that `packet` carries, which was decoded from `body`.
+                    ///
+                    /// # Errors
+                    /// The status that the server answered, or that its answer cannot be read.
+                    pub fn decode(packet: &Packet, body: &[u8], memory: Lease) -> Result<Self, Status> {
+                        match packet.method_id.0 {
+                            $($id => super::answer(packet, body, memory).map(Self::$call),)*
+                            _ => Err(Status::from(StatusCode::RPC_VERIFY_RESPONSE_FAILED)),
+                        }
+                    }
+                }
+
+                /// Puts an answer, as the payload of `packet`, in front of `w`.
+                pub fn encode_answer(answer: &Result<Response, Status>, packet: &Packet, w: &mut Writer) {
+                    match answer {
+                        $(Ok(Response::$call(response)) => packet.encode_with(w, |w| {
+                            response.encode(w);
+                            w.put([1]);
+                        }),)*
+                        Err(status) => packet.encode_with(w, |w| {
+                            status.encode(w);
+                            w.put([0]);
+                        }),
+                    }
+                }
             }
         )*
 

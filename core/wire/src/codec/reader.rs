@@ -237,12 +237,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Inline data: a length, and that part of the memory being read.
+    /// Inline data: a length, and that part of the memory being read. No data are [`Lease::EMPTY`].
     ///
     /// # Errors
     /// When the data reach beyond the innermost table, or the host's lease does not cover them.
     pub fn lease(&mut self) -> Result<Lease, DecodeError> {
         let bytes = self.bytes()?;
+        if bytes.is_empty() {
+            return Ok(Lease::EMPTY);
+        }
         let offset = bytes.as_ptr().addr().wrapping_sub(self.start);
         let part = u32::try_from(offset)
             .ok()
