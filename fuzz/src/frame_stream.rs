@@ -73,14 +73,21 @@ fn feed(stream: &[u8], cut: usize) -> Outcome {
                 Ok(Some(body)) => bodies.push(body.to_vec()),
                 Ok(None) => break,
                 Err(error) => {
-                    assert_eq!(frames.next_body(&mut &[][..]), Err(FrameError::Broken), "broken for good");
+                    assert_eq!(
+                        frames.next_body(&mut &[][..]),
+                        Err(FrameError::Broken),
+                        "broken for good"
+                    );
                     return (bodies, Some(error));
                 }
             }
         }
         assert!(part.is_empty(), "a stream without an error takes everything");
     }
-    assert!(bodies.len() * FRAME_HEADER_BYTES <= stream.len(), "each body has a header");
+    assert!(
+        bodies.len() * FRAME_HEADER_BYTES <= stream.len(),
+        "each body has a header"
+    );
     (bodies, None)
 }
 
@@ -96,11 +103,16 @@ struct Tries {
 }
 
 fn try_packet(body: &[u8]) {
-    let memory = Lease { len: u32::try_from(body.len()).expect("small"), ..Lease::EMPTY };
+    let memory = Lease {
+        len: u32::try_from(body.len()).expect("small"),
+        ..Lease::EMPTY
+    };
     let Ok(packet) = Packet::decode(body, memory) else {
         return;
     };
-    let payload = packet.payload_in(body, memory).expect("the payload is a part of the body");
+    let payload = packet
+        .payload_in(body, memory)
+        .expect("the payload is a part of the body");
     assert!(payload.len() <= body.len());
     if let Some(tries) = CALLS.get(&(packet.service_id.0, packet.method_id.0)) {
         let request = packet.flags.contains(PacketFlags::IS_REQUEST);

@@ -12,5 +12,11 @@
 pub mod frame_stream;
 pub mod wire_decode;
 
+/// The name of a target, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Targets by name, for the replay of the corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("wire_decode", wire_decode::run), ("frame_stream", frame_stream::run)];
+pub const TARGETS: &[Target] = &[
+    ("wire_decode", wire_decode::run),
+    ("frame_stream", frame_stream::run),
+];

@@ -27,7 +27,9 @@ struct Tries {
 /// The selector of a class: the folded FNV-1a hash of its name.
 #[must_use]
 pub fn selector(class: &str) -> u16 {
-    let hash = class.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = class.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     let [a, b, c, d] = hash.to_le_bytes();
     u16::from_le_bytes([a ^ c, b ^ d])
 }
@@ -38,8 +40,17 @@ pub fn run(data: &[u8]) {
         return;
     };
     let wanted = u16::from_le_bytes([*low, *high]);
-    let tries = TYPES.range(wanted..).chain(TYPES.iter()).next().expect("there are messages").1;
-    if mode & 1 == 0 { (tries.plain)(bytes) } else { (tries.result)(bytes) }
+    let tries = TYPES
+        .range(wanted..)
+        .chain(TYPES.iter())
+        .next()
+        .expect("there are messages")
+        .1;
+    if mode & 1 == 0 {
+        (tries.plain)(bytes)
+    } else {
+        (tries.result)(bytes)
+    }
 }
 
 /// What decodes encodes to bytes that decode to the same, and can be shown.
@@ -47,7 +58,10 @@ fn try_as<T: Wire + Reflect>(bytes: &[u8]) {
     let value: T = match decode(bytes) {
         Ok(value) => value,
         Err(error) => {
-            assert!(error.bytes_left <= bytes.len(), "an error is about the bytes that were there");
+            assert!(
+                error.bytes_left <= bytes.len(),
+                "an error is about the bytes that were there"
+            );
             return;
         }
     };

@@ -44,7 +44,11 @@ fn write_seeds() {
             }
         }
     }
-    for (file, column) in [("packet", "message_hex"), ("trace", "request_frame_hex"), ("trace", "response_frame_hex")] {
+    for (file, column) in [
+        ("packet", "message_hex"),
+        ("trace", "request_frame_hex"),
+        ("trace", "response_frame_hex"),
+    ] {
         for line in lines(file) {
             let bytes = unhex(&line[column]);
             // Frames lose their header: the target seals bodies itself.
@@ -58,9 +62,14 @@ fn write_seeds() {
 }
 
 fn lines(file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(file).with_extension("jsonl");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/vectors")
+        .join(file)
+        .with_extension("jsonl");
     let text = fs::read_to_string(&path).expect("the vectors are in the repository");
-    text.lines().map(|line| serde_json::from_str(line).expect("vectors are JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("vectors are JSON"))
+        .collect()
 }
 
 fn unhex(column: &Value) -> Vec<u8> {

@@ -308,7 +308,11 @@ mod tests {
     fn virtual_ids_stay_above_every_id_a_server_hands_out() {
         let last_iov = InodeId::iov(crate::limits::IOV_INDEXES_MAX - 1).expect("below the limit");
         assert_eq!(InodeId::iov(crate::limits::IOV_INDEXES_MAX), None);
-        for id in [last_iov, InodeId::SET_CONF, InodeId::virtual_symlink_of(InodeId::NORMAL_MAX)] {
+        for id in [
+            last_iov,
+            InodeId::SET_CONF,
+            InodeId::virtual_symlink_of(InodeId::NORMAL_MAX),
+        ] {
             assert!(id.0 >= 0xfd00_0000_0000_0000, "{id}");
             assert!(!id.uses_new_chunk_engine(), "{id}");
         }

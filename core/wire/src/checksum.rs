@@ -9,7 +9,7 @@
 //! | frame header | CRC-32C | [`FRAME_START`] | `src/common/net/MessageHeader.h` |
 //! | data (`ChecksumInfo`) | CRC-32C, seldom CRC-32 | [`DATA_START`] | `src/fbs/storage/Common.h` |
 //!
-//! A register over pieces that lie in different memory need not be computed front to back: [`concat`] joins the
+//! A register over pieces that lie in different memory need not be computed front to back: [`concat()`] joins the
 //! registers of two neighbours, whatever start each of them had.
 //!
 //! Limits: lengths are `u64`; nothing allocates. With the feature `hardware-crc` the processor's own instructions are

@@ -77,9 +77,14 @@ fn bad_request(error: DecodeError) -> Status {
 
 /// The response in a packet; a server's refusal and an unreadable answer are both a status.
 fn answer<T: Wire>(packet: &Packet, body: &[u8], memory: Lease) -> Result<T, Status> {
-    packet.decode_payload::<Answer<T>>(body, memory).unwrap_or_else(|error| {
-        Err(Status::with_message(StatusCode::RPC_VERIFY_RESPONSE_FAILED, error.to_string()))
-    })
+    packet
+        .decode_payload::<Answer<T>>(body, memory)
+        .unwrap_or_else(|error| {
+            Err(Status::with_message(
+                StatusCode::RPC_VERIFY_RESPONSE_FAILED,
+                error.to_string(),
+            ))
+        })
 }
 
 /// Declares services: a module of [`Call`]s each, requests and responses as enumerations, the table, and

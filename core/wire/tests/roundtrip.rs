@@ -188,8 +188,14 @@ macro_rules! service_round_trip {
         fn $test() {
             use flyer_wire::packet::Packet;
             use flyer_wire::service::{SERVICES, $module};
-            let service = SERVICES.iter().find(|s| s.id == $module::SERVICE).expect("it is in the table");
-            let memory = Lease { len: u32::MAX, ..Lease::EMPTY };
+            let service = SERVICES
+                .iter()
+                .find(|s| s.id == $module::SERVICE)
+                .expect("it is in the table");
+            let memory = Lease {
+                len: u32::MAX,
+                ..Lease::EMPTY
+            };
             for method in service.methods {
                 let head = Packet {
                     service_id: service.id,
@@ -207,15 +213,27 @@ macro_rules! service_round_trip {
                 request.encode_in(&head, &mut w);
                 let body = gather(&w);
                 let packet = Packet::decode(&body, memory).expect("a packet");
-                assert_eq!($module::Request::decode(&packet, &body, memory).as_ref(), Ok(&request));
+                assert_eq!(
+                    $module::Request::decode(&packet, &body, memory).as_ref(),
+                    Ok(&request)
+                );
 
                 let mut w = Writer::new();
                 head.encode_with(&mut w, |w| w.put([1, 0, 0, 0, 0, 0, 0, 0, 0]));
                 let body = gather(&w);
                 let packet = Packet::decode(&body, memory).expect("a packet");
                 let answer = $module::Response::decode(&packet, &body, memory);
-                assert_eq!(answer.as_ref().map($module::Response::method), Ok(method.id));
-                for answer in [answer, Err(Status::with_message(flyer_types::StatusCode::META_BUSY, "try again"))] {
+                assert_eq!(
+                    answer.as_ref().map($module::Response::method),
+                    Ok(method.id)
+                );
+                for answer in [
+                    answer,
+                    Err(Status::with_message(
+                        flyer_types::StatusCode::META_BUSY,
+                        "try again",
+                    )),
+                ] {
                     let mut w = Writer::new();
                     $module::encode_answer(&answer, &head, &mut w);
                     let body = gather(&w);
