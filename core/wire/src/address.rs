@@ -100,16 +100,19 @@ impl fmt::Display for Address {
 impl Wire for Address {
     const BYTES_MIN: usize = 8;
 
+    #[inline]
     fn initial() -> Self {
         Self::NONE
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.put(self.kind.0.to_le_bytes());
         w.put(self.port.to_le_bytes());
         w.put(self.ip.octets());
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.ip = Ipv4Addr::from(r.array::<4>()?);
         self.port = u16::from_le_bytes(r.array()?);

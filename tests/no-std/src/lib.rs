@@ -7,6 +7,7 @@
 //! `tests/run no-std` builds it, and then once more with the feature `counter-proof`, which has to fail.
 #![no_std]
 
+use flyer_cluster as _;
 use flyer_types as _;
 use flyer_wire as _;
 

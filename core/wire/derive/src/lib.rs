@@ -148,56 +148,235 @@ fn table(input: &DeriveInput, fields: &Fields) -> Result<Tokens> {
     Ok(quote! { #codec #reflect #default #arbitrary })
 }
 
+/// The codec of a struct: the tables of the base class, then its own.
 fn table_codec(name: &Ident, base: Option<&Field<'_>>, own: &[Field<'_>]) -> Tokens {
     let base_ident: Vec<_> = base.iter().map(|f| f.ident).collect();
     let base_type: Vec<_> = base.iter().map(|f| f.ty).collect();
-    let idents: Vec<_> = own.iter().map(|f| f.ident).collect();
-    let reversed: Vec<_> = own.iter().rev().map(|f| f.ident).collect();
-    let (own_min, write, read) = if own.is_empty() {
-        (quote! { 0 }, quote! {}, quote! {})
+    let own_min = usize::from(!own.is_empty());
+    let (runs, encode, decode) = (runs(name, own), table_encode(own), table_decode(own));
+    let own_fixed = if own.is_empty() {
+        quote! { Some(0) }
     } else {
-        let write = quote! {
-            let end = w.len();
-            #( crate::codec::Wire::encode(&self.#reversed, w); )*
-            w.close_table(end);
-        };
-        let read = quote! {
-            let rest = r.enter()?;
-            'table: {
-                #(
-                    if r.is_empty() {
-                        break 'table;
-                    }
-                    crate::codec::Wire::decode_from(&mut self.#idents, r)?;
-                )*
-            }
-            r.leave(rest);
-        };
-        (quote! { 1 }, write, read)
+        quote! { crate::codec::run::table(&Self::SIZES) }
     };
+    let (encode_fixed, decode_fixed) = table_fixed(base, own);
     quote! {
+        #runs
+
         impl crate::codec::Wire for #name {
             const BYTES_MIN: usize = #own_min #( + <#base_type as crate::codec::Wire>::BYTES_MIN )*;
+            const FIXED: Option<usize> = {
+                let fixed: Option<usize> = #own_fixed;
+                #( let fixed = crate::codec::run::sum(<#base_type as crate::codec::Wire>::FIXED, fixed); )*
+                fixed
+            };
 
+            #[inline]
             fn initial() -> Self {
                 <Self as Default>::default()
             }
 
+            #[inline]
             fn encode(&self, w: &mut crate::codec::Writer) {
-                #write
+                if let Some(size) = <Self as crate::codec::Wire>::FIXED {
+                    return w.put_with(size, |slot| crate::codec::Wire::encode_fixed(self, slot));
+                }
+                #encode
                 #( crate::codec::Wire::encode(&self.#base_ident, w); )*
             }
 
+            #[inline]
             fn decode_from(
                 &mut self,
                 r: &mut crate::codec::Reader<'_>,
             ) -> Result<(), crate::codec::DecodeError> {
+                if let Some(size) = <Self as crate::codec::Wire>::FIXED
+                    && r.take_if(size, |bytes| crate::codec::Wire::decode_fixed(self, bytes))
+                {
+                    return Ok(());
+                }
                 #( crate::codec::Wire::decode_from(&mut self.#base_ident, r)?; )*
-                #read
+                #decode
+                Ok(())
+            }
+
+            #[inline]
+            fn encode_fixed(&self, slot: &mut [u8]) {
+                #encode_fixed
+            }
+
+            #[inline]
+            fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+                #decode_fixed
+            }
+        }
+    }
+}
+
+/// What a struct knows of its runs; see `codec::run`.
+fn runs(name: &Ident, own: &[Field<'_>]) -> Tokens {
+    if own.is_empty() {
+        return quote! {};
+    }
+    let count = own.len();
+    let at: Vec<_> = (0..count).collect();
+    let idents: Vec<_> = own.iter().map(|f| f.ident).collect();
+    let types: Vec<_> = own.iter().map(|f| f.ty).collect();
+    quote! {
+        impl #name {
+            /// Sizes of the fields of the own table.
+            const SIZES: [Option<usize>; #count] = [#( <#types as crate::codec::Wire>::FIXED ),*];
+
+            /// Writes the run that starts with field `FROM`.
+            #[inline]
+            fn encode_run<const FROM: usize>(&self, slot: &mut [u8]) {
+                #(
+                    if let Some((start, end)) = const { crate::codec::run::place(&Self::SIZES, FROM, #at) } {
+                        crate::codec::Wire::encode_fixed(&self.#idents, &mut slot[start..end]);
+                    }
+                )*
+            }
+
+            /// Reads the run that starts with field `FROM`.
+            #[inline]
+            fn decode_run<const FROM: usize>(&mut self, bytes: &[u8]) -> bool {
+                #(
+                    if let Some((start, end)) = const { crate::codec::run::place(&Self::SIZES, FROM, #at) }
+                        && !crate::codec::Wire::decode_fixed(&mut self.#idents, &bytes[start..end])
+                    {
+                        return false;
+                    }
+                )*
+                true
+            }
+
+            /// Reads what is left of the own table from field `FROM` on, field by field.
+            #[cold]
+            fn decode_fields<const FROM: usize>(
+                &mut self,
+                r: &mut crate::codec::Reader<'_>,
+            ) -> Result<(), crate::codec::DecodeError> {
+                #(
+                    if FROM <= #at {
+                        if r.is_empty() {
+                            return Ok(());
+                        }
+                        crate::codec::Wire::decode_from(&mut self.#idents, r)?;
+                    }
+                )*
                 Ok(())
             }
         }
     }
+}
+
+fn table_encode(own: &[Field<'_>]) -> Tokens {
+    if own.is_empty() {
+        return quote! {};
+    }
+    let at = (1..own.len()).rev();
+    let reversed = own[1..].iter().rev().map(|f| f.ident);
+    let first = own[0].ident;
+    quote! {
+        let end = w.len();
+        #(
+            if const { crate::codec::run::bytes(&Self::SIZES, #at) > 0 } {
+                let size = const { crate::codec::run::bytes(&Self::SIZES, #at) };
+                w.put_with(size, |slot| self.encode_run::<#at>(slot));
+            } else if const { !crate::codec::run::covers(&Self::SIZES, #at) } {
+                crate::codec::Wire::encode(&self.#reversed, w);
+            }
+        )*
+        if const { crate::codec::run::bytes(&Self::SIZES, 0) > 0 } {
+            let size = const { crate::codec::run::bytes(&Self::SIZES, 0) };
+            w.close_table_with(end, size, |slot| self.encode_run::<0>(slot));
+        } else {
+            crate::codec::Wire::encode(&self.#first, w);
+            w.close_table(end);
+        }
+    }
+}
+
+fn table_decode(own: &[Field<'_>]) -> Tokens {
+    if own.is_empty() {
+        return quote! {};
+    }
+    let at = 0..own.len();
+    let idents = own.iter().map(|f| f.ident);
+    quote! {
+        let rest = r.enter()?;
+        'table: {
+            if const { crate::codec::run::table(&Self::SIZES).is_some() } {
+                self.decode_fields::<0>(r)?;
+                break 'table;
+            }
+            #(
+                if const { crate::codec::run::bytes(&Self::SIZES, #at) > 0 } {
+                    let size = const { crate::codec::run::bytes(&Self::SIZES, #at) };
+                    if !r.take_if(size, |bytes| self.decode_run::<#at>(bytes)) {
+                        self.decode_fields::<#at>(r)?;
+                        break 'table;
+                    }
+                } else if const { !crate::codec::run::covers(&Self::SIZES, #at) } {
+                    if r.is_empty() {
+                        break 'table;
+                    }
+                    crate::codec::Wire::decode_from(&mut self.#idents, r)?;
+                }
+            )*
+        }
+        r.leave(rest);
+    }
+}
+
+/// How a struct is written and read whose tables all have a fixed size.
+fn table_fixed(base: Option<&Field<'_>>, own: &[Field<'_>]) -> (Tokens, Tokens) {
+    let base_ident: Vec<_> = base.iter().map(|f| f.ident).collect();
+    let base_type: Vec<_> = base.iter().map(|f| f.ty).collect();
+    let (own_encode, own_decode) = if own.is_empty() {
+        (quote! {}, quote! { bytes.is_empty() })
+    } else {
+        let encode = quote! {
+            let [length, slot @ ..] = slot else {
+                return;
+            };
+            *length = slot.len().to_le_bytes()[0];
+            self.encode_run::<0>(slot);
+        };
+        let decode = quote! {
+            let [length, bytes @ ..] = bytes else {
+                return false;
+            };
+            usize::from(*length) == bytes.len() && self.decode_run::<0>(bytes)
+        };
+        (encode, decode)
+    };
+    let encode = quote! {
+        if <Self as crate::codec::Wire>::FIXED.is_none() {
+            return;
+        }
+        #(
+            let size = <#base_type as crate::codec::Wire>::FIXED.unwrap_or(0);
+            let (base, slot) = slot.split_at_mut(size);
+            crate::codec::Wire::encode_fixed(&self.#base_ident, base);
+        )*
+        let _ = &slot;
+        #own_encode
+    };
+    let decode = quote! {
+        if <Self as crate::codec::Wire>::FIXED.is_none() {
+            return false;
+        }
+        #(
+            let size = <#base_type as crate::codec::Wire>::FIXED.unwrap_or(0);
+            let (base, bytes) = bytes.split_at(size);
+            if !crate::codec::Wire::decode_fixed(&mut self.#base_ident, base) {
+                return false;
+            }
+        )*
+        #own_decode
+    };
+    (encode, decode)
 }
 
 fn table_reflect(
@@ -253,6 +432,7 @@ fn struct_default(name: &Ident, class: &LitStr, fields: &[Field<'_>]) -> Tokens 
     });
     quote! {
         impl Default for #name {
+            #[inline]
             fn default() -> Self {
                 Self { #( #idents: #values ),* }
             }
@@ -284,6 +464,15 @@ struct Alternative<'a> {
     name: String,
 }
 
+impl Alternative<'_> {
+    /// The name as it is written, with its length in front.
+    fn tag(&self) -> proc_macro2::Literal {
+        let length = u8::try_from(self.name.len()).ok().filter(|length| *length < 0x80);
+        let length = length.expect("a length of one byte");
+        proc_macro2::Literal::byte_string(&[&[length], self.name.as_bytes()].concat())
+    }
+}
+
 fn alternatives(data: &syn::DataEnum) -> Result<Vec<Alternative<'_>>> {
     let mut made = Vec::new();
     for alternative in &data.variants {
@@ -296,8 +485,14 @@ fn alternatives(data: &syn::DataEnum) -> Result<Vec<Alternative<'_>>> {
         let Some(field) = field else {
             return Err(Error::new(alternative.span(), "an alternative holds one value"));
         };
-        let name = options.name.map_or_else(|| ident.to_string(), |name| name.value());
-        made.push(Alternative { ident, ty: &field.ty, name });
+        let name = options
+            .name
+            .map_or_else(|| ident.to_string(), |name| name.value());
+        made.push(Alternative {
+            ident,
+            ty: &field.ty,
+            name,
+        });
     }
     Ok(made)
 }
@@ -316,41 +511,56 @@ fn variant(input: &DeriveInput, data: &syn::DataEnum) -> Result<Tokens> {
 fn variant_codec(enum_name: &Ident, first: &Alternative<'_>, all: &[Alternative<'_>]) -> Tokens {
     let (first, first_type) = (first.ident, first.ty);
     let idents: Vec<_> = all.iter().map(|a| a.ident).collect();
-    let types = all.iter().map(|a| a.ty);
-    let bytes: Vec<_> = all.iter().map(|a| proc_macro2::Literal::byte_string(a.name.as_bytes())).collect();
+    let bytes: Vec<_> = all
+        .iter()
+        .map(|a| proc_macro2::Literal::byte_string(a.name.as_bytes()))
+        .collect();
+    // Names are short: their length takes one byte.
+    let tags: Vec<_> = all.iter().map(Alternative::tag).collect();
     quote! {
         impl crate::codec::Wire for #enum_name {
             const BYTES_MIN: usize = 1;
 
+            #[inline]
             fn initial() -> Self {
                 Self::#first(<#first_type as crate::codec::Wire>::initial())
             }
 
+            #[inline]
             fn encode(&self, w: &mut crate::codec::Writer) {
                 match self {
                     #( Self::#idents(value) => {
                         crate::codec::Wire::encode(value, w);
-                        w.put_bytes(#bytes);
+                        w.put(*#tags);
                     } )*
                 }
             }
 
+            #[inline]
             fn decode_from(
                 &mut self,
                 r: &mut crate::codec::Reader<'_>,
             ) -> Result<(), crate::codec::DecodeError> {
-                let name: &[u8] = r.bytes()?;
-                #( if name == #bytes {
-                    let mut value: #types = crate::codec::Wire::initial();
-                    crate::codec::Wire::decode_from(&mut value, r)?;
-                    *self = Self::#idents(value);
-                    return Ok(());
-                } )*
-                Err(r.error(crate::codec::DecodeErrorKind::UnknownVariant))
+                #(
+                    if r.take_if(#tags.len(), |bytes| bytes == #tags) {
+                        *self = Self::#idents(crate::codec::Wire::initial());
+                    } else
+                )*
+                {
+                    // A length may be written in more bytes than it needs.
+                    *self = match r.bytes()? {
+                        #( #bytes => Self::#idents(crate::codec::Wire::initial()), )*
+                        _ => return Err(r.error(crate::codec::DecodeErrorKind::UnknownVariant)),
+                    };
+                }
+                match self {
+                    #( Self::#idents(value) => crate::codec::Wire::decode_from(value, r), )*
+                }
             }
         }
 
         impl Default for #enum_name {
+            #[inline]
             fn default() -> Self {
                 crate::codec::Wire::initial()
             }

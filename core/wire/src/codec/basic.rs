@@ -15,7 +15,9 @@ macro_rules! numbers {
     ($($int:ty => $leaf:ident;)*) => {$(
         impl Wire for $int {
             const BYTES_MIN: usize = size_of::<$int>();
+            const FIXED: Option<usize> = Some(size_of::<$int>());
 
+            #[inline]
             fn initial() -> Self {
                 Self::default()
             }
@@ -29,6 +31,20 @@ macro_rules! numbers {
             fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
                 *self = Self::from_le_bytes(r.array()?);
                 Ok(())
+            }
+
+            #[inline]
+            fn encode_fixed(&self, slot: &mut [u8]) {
+                slot.copy_from_slice(&self.to_le_bytes());
+            }
+
+            #[inline]
+            fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+                let Ok(bytes) = bytes.try_into() else {
+                    return false;
+                };
+                *self = Self::from_le_bytes(bytes);
+                true
             }
         }
 
@@ -58,7 +74,9 @@ macro_rules! transparent {
     ($($name:ident { $field:tt } => $leaf:expr;)*) => {$(
         impl Wire for $name {
             const BYTES_MIN: usize = size_of::<$name>();
+            const FIXED: Option<usize> = Some(size_of::<$name>());
 
+            #[inline]
             fn initial() -> Self {
                 Self::default()
             }
@@ -71,6 +89,16 @@ macro_rules! transparent {
             #[inline]
             fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
                 self.$field.decode_from(r)
+            }
+
+            #[inline]
+            fn encode_fixed(&self, slot: &mut [u8]) {
+                self.$field.encode_fixed(slot);
+            }
+
+            #[inline]
+            fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+                self.$field.decode_fixed(bytes)
             }
         }
 
@@ -132,15 +160,27 @@ pub struct Void;
 
 impl Wire for Void {
     const BYTES_MIN: usize = 0;
+    const FIXED: Option<usize> = Some(0);
 
+    #[inline]
     fn initial() -> Self {
         Self
     }
 
+    #[inline]
     fn encode(&self, _w: &mut Writer) {}
 
+    #[inline]
     fn decode_from(&mut self, _r: &mut Reader<'_>) -> Result<(), DecodeError> {
         Ok(())
+    }
+
+    #[inline]
+    fn encode_fixed(&self, _slot: &mut [u8]) {}
+
+    #[inline]
+    fn decode_fixed(&mut self, _bytes: &[u8]) -> bool {
+        true
     }
 }
 
@@ -153,7 +193,9 @@ impl Reflect for Void {
 /// One byte; any value but 0 is true.
 impl Wire for bool {
     const BYTES_MIN: usize = 1;
+    const FIXED: Option<usize> = Some(1);
 
+    #[inline]
     fn initial() -> Self {
         false
     }
@@ -169,6 +211,19 @@ impl Wire for bool {
         *self = byte != 0;
         Ok(())
     }
+
+    #[inline]
+    fn encode_fixed(&self, slot: &mut [u8]) {
+        u8::from(*self).encode_fixed(slot);
+    }
+
+    #[inline]
+    fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+        let mut byte = 0u8;
+        let read = byte.decode_fixed(bytes);
+        *self = byte != 0;
+        read
+    }
 }
 
 impl Reflect for bool {
@@ -179,7 +234,9 @@ impl Reflect for bool {
 
 impl Wire for Uuid {
     const BYTES_MIN: usize = 16;
+    const FIXED: Option<usize> = Some(16);
 
+    #[inline]
     fn initial() -> Self {
         Self::ZERO
     }
@@ -194,6 +251,20 @@ impl Wire for Uuid {
         self.0 = r.array()?;
         Ok(())
     }
+
+    #[inline]
+    fn encode_fixed(&self, slot: &mut [u8]) {
+        slot.copy_from_slice(&self.0);
+    }
+
+    #[inline]
+    fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+        let Ok(bytes) = bytes.try_into() else {
+            return false;
+        };
+        self.0 = bytes;
+        true
+    }
 }
 
 impl Reflect for Uuid {
@@ -205,6 +276,7 @@ impl Reflect for Uuid {
 impl Wire for Text {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
@@ -232,14 +304,17 @@ impl Reflect for Text {
 impl Wire for Token {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         self.expose().encode(w);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let mut secret = Text::default();
         secret.decode_from(r)?;
@@ -258,10 +333,12 @@ impl Reflect for Token {
 impl Wire for Status {
     const BYTES_MIN: usize = 3;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         if self.message.is_empty() {
             w.put([0]);
@@ -272,6 +349,7 @@ impl Wire for Status {
         self.code.encode(w);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.code.decode_from(r)?;
         self.message = Text::default();
@@ -294,14 +372,17 @@ impl Reflect for Status {
 impl Wire for Lease {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self::EMPTY
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.put_lease(*self);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         *self = r.lease()?;
         Ok(())

@@ -57,6 +57,7 @@ impl<T: Ord> Set<T> {
 impl<T: Wire> Wire for Option<T> {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         None
     }
@@ -95,10 +96,12 @@ impl<T: Reflect> Reflect for Option<T> {
 impl<T: Wire> Wire for Result<T, Status> {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Err(Status::default())
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         match self {
             Ok(value) => {
@@ -112,15 +115,17 @@ impl<T: Wire> Wire for Result<T, Status> {
         }
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         if r.array()? == [0] {
             let mut status = Status::default();
             status.decode_from(r)?;
             *self = Err(status);
         } else {
-            let mut value = T::initial();
-            value.decode_from(r)?;
-            *self = Ok(value);
+            *self = Ok(T::initial());
+            if let Ok(value) = self {
+                value.decode_from(r)?;
+            }
         }
         Ok(())
     }
@@ -152,9 +157,8 @@ fn decode_list<T: Wire>(list: &mut Vec<T>, r: &mut Reader<'_>) -> Result<(), Dec
     let count = r.count::<T>(T::BYTES_MIN)?;
     list.reserve_exact(count);
     for _ in 0..count {
-        let mut element = T::initial();
-        element.decode_from(r)?;
-        list.push(element);
+        // In its place at once: elements may be large, and moving them would cost as much as reading them.
+        list.push_mut(T::initial()).decode_from(r)?;
     }
     Ok(())
 }
@@ -181,6 +185,7 @@ fn reflect_list<T: Reflect>(list: &[T], v: &mut dyn Visitor) {
 impl<T: Wire> Wire for Vec<T> {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self::new()
     }
@@ -205,14 +210,17 @@ impl<T: Reflect> Reflect for Vec<T> {
 impl<T: Wire> Wire for Set<T> {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self(Vec::new())
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         encode_list(&self.0, w);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         decode_list(&mut self.0, r)
     }
@@ -227,14 +235,17 @@ impl<T: Reflect> Reflect for Set<T> {
 impl<K: Wire, V: Wire> Wire for Map<K, V> {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self(Vec::new())
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         encode_list(&self.0, w);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         decode_list(&mut self.0, r)
     }
@@ -256,15 +267,18 @@ impl<K: Reflect, V: Reflect> Reflect for Map<K, V> {
 impl<A: Wire, B: Wire> Wire for (A, B) {
     const BYTES_MIN: usize = A::BYTES_MIN + B::BYTES_MIN;
 
+    #[inline]
     fn initial() -> Self {
         (A::initial(), B::initial())
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         self.1.encode(w);
         self.0.encode(w);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.0.decode_from(r)?;
         self.1.decode_from(r)

@@ -16,6 +16,7 @@
 mod basic;
 mod container;
 mod reader;
+pub mod run;
 mod writer;
 
 pub use basic::{SignedDuration, Size, Void};
@@ -31,6 +32,10 @@ pub trait Wire: Sized {
     /// The fewest bytes any encoding of this type has. Bounds how many elements a count can honestly claim.
     const BYTES_MIN: usize;
 
+    /// The size that all encodings made by this side have; `None` if sizes differ. Fields of fixed size that follow
+    /// each other are written and read in one go, see [`crate::codec::run`].
+    const FIXED: Option<usize> = None;
+
     /// The value a field has when its table ends before it: upstream's default-constructed value.
     fn initial() -> Self;
 
@@ -43,6 +48,25 @@ pub trait Wire: Sized {
     /// # Errors
     /// When the input ends inside the value or cannot be a value of this type. `self` is then partly overwritten.
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError>;
+
+    /// Fills `slot`, which has the fixed size, with what [`Wire::encode`] would put.
+    #[inline]
+    fn encode_fixed(&self, slot: &mut [u8]) {
+        debug_assert!(
+            Self::FIXED.is_none(),
+            "a type of fixed size says how it is written"
+        );
+        let _ = slot;
+    }
+
+    /// Reads the value from `bytes`, which have the fixed size. False if they are not what this side would write: then
+    /// some of the value may have been read, and [`Wire::decode_from`] has to read all of it.
+    #[inline]
+    fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+        debug_assert!(Self::FIXED.is_none(), "a type of fixed size says how it is read");
+        let _ = bytes;
+        false
+    }
 }
 
 /// A message: a class of upstream with fields. Implemented by `#[derive(Wire)]` on structs.

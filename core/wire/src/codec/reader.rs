@@ -144,6 +144,20 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// Reads the next `count` bytes with `read`, which says whether it could; if not, or if fewer are left, nothing has
+    /// been taken.
+    #[inline]
+    pub fn take_if(&mut self, count: usize, read: impl FnOnce(&[u8]) -> bool) -> bool {
+        let Some((bytes, rest)) = self.left.split_at_checked(count) else {
+            return false;
+        };
+        let done = read(bytes);
+        if done {
+            self.left = rest;
+        }
+        done
+    }
+
     /// A varint of up to ten bytes. Bits beyond the 64th are dropped, as upstream does.
     ///
     /// # Errors

@@ -78,6 +78,16 @@ impl Writer {
         self.buf[self.head..self.head + N].copy_from_slice(&bytes);
     }
 
+    /// Puts `count` bytes in front, which `fill` writes.
+    #[inline]
+    pub fn put_with(&mut self, count: usize, fill: impl FnOnce(&mut [u8])) {
+        if self.head < count {
+            self.grow(count);
+        }
+        self.head -= count;
+        fill(&mut self.buf[self.head..self.head + count]);
+    }
+
     /// Puts bytes in front.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
@@ -127,6 +137,25 @@ impl Writer {
             "a table cannot end before the writer's current front"
         );
         self.put_varint((self.len() - end) as u64);
+    }
+
+    /// Puts `count` bytes in front, which `fill` writes, and closes the table that they begin. Nearly all tables are short
+    /// enough for a length of one byte; it goes along with the rest.
+    #[inline]
+    pub fn close_table_with(&mut self, end: usize, count: usize, fill: impl FnOnce(&mut [u8])) {
+        let length = self.len() - end + count;
+        match u8::try_from(length) {
+            Ok(byte) if byte < 0x80 => self.put_with(1 + count, |slot| {
+                if let [first, content @ ..] = slot {
+                    *first = byte;
+                    fill(content);
+                }
+            }),
+            _ => {
+                self.put_with(count, fill);
+                self.put_varint_long(length as u64);
+            }
+        }
     }
 
     /// Puts inline data in front: its length, and a mark that the host sends `lease` here.
@@ -239,6 +268,19 @@ mod tests {
                 Segment::Bytes(&[9]),
             ]
         );
+    }
+
+    #[test]
+    fn tables_close_with_their_first_bytes() {
+        for (content, length) in [(127, &[127][..]), (128, &[0x80, 1][..])] {
+            let mut w = Writer::new();
+            w.put([7]);
+            let end = w.len();
+            w.put_slice(&vec![0; content - 3]);
+            w.close_table_with(end, 3, |slot| slot.copy_from_slice(&[1, 2, 3]));
+            let expected = [length, &[1, 2, 3], &vec![0; content - 3], &[7]].concat();
+            assert_eq!(w.as_bytes(), Some(&expected[..]));
+        }
     }
 
     #[test]

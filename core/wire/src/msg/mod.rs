@@ -38,7 +38,9 @@ macro_rules! open_enums {
 
         impl crate::codec::Wire for $name {
             const BYTES_MIN: usize = core::mem::size_of::<$int>();
+            const FIXED: Option<usize> = Some(core::mem::size_of::<$int>());
 
+            #[inline]
             fn initial() -> Self {
                 Self(0)
             }
@@ -54,6 +56,16 @@ macro_rules! open_enums {
                 r: &mut crate::codec::Reader<'_>,
             ) -> Result<(), crate::codec::DecodeError> {
                 self.0.decode_from(r)
+            }
+
+            #[inline]
+            fn encode_fixed(&self, slot: &mut [u8]) {
+                self.0.encode_fixed(slot);
+            }
+
+            #[inline]
+            fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+                self.0.decode_fixed(bytes)
             }
         }
 
@@ -72,7 +84,9 @@ macro_rules! wire_flags {
     ($($name:ident($int:ty) => $leaf:ident;)*) => {$(
         impl crate::codec::Wire for $name {
             const BYTES_MIN: usize = core::mem::size_of::<$int>();
+            const FIXED: Option<usize> = Some(core::mem::size_of::<$int>());
 
+            #[inline]
             fn initial() -> Self {
                 Self::empty()
             }
@@ -91,6 +105,19 @@ macro_rules! wire_flags {
                 bits.decode_from(r)?;
                 *self = Self::from_bits_retain(bits);
                 Ok(())
+            }
+
+            #[inline]
+            fn encode_fixed(&self, slot: &mut [u8]) {
+                self.bits().encode_fixed(slot);
+            }
+
+            #[inline]
+            fn decode_fixed(&mut self, bytes: &[u8]) -> bool {
+                let mut bits: $int = 0;
+                let read = bits.decode_fixed(bytes);
+                *self = Self::from_bits_retain(bits);
+                read
             }
         }
 

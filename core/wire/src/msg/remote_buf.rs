@@ -53,6 +53,7 @@ impl RemoteBuf {
 
     /// The keys, in the order of the owner's devices.
     #[must_use]
+    #[inline]
     pub fn keys(&self) -> &[RemoteKey] {
         &self.keys[..usize::from(self.key_count)]
     }
@@ -61,20 +62,25 @@ impl RemoteBuf {
 impl Wire for RemoteBuf {
     const BYTES_MIN: usize = 17;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         for key in self.keys().iter().rev() {
             w.put(key.device.to_le_bytes());
             w.put(key.rkey.to_le_bytes());
         }
-        w.put([self.key_count]);
-        w.put(self.size.to_le_bytes());
-        w.put(self.addr.to_le_bytes());
+        w.put_with(17, |slot| {
+            slot[..8].copy_from_slice(&self.addr.to_le_bytes());
+            slot[8..16].copy_from_slice(&self.size.to_le_bytes());
+            slot[16] = self.key_count;
+        });
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.addr = u64::from_le_bytes(r.array()?);
         self.size = u64::from_le_bytes(r.array()?);
@@ -145,14 +151,17 @@ pub struct LinkGid(pub [u8; 16]);
 impl Wire for LinkGid {
     const BYTES_MIN: usize = 17;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.put_bytes(&self.0);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let bytes = r.bytes()?;
         self.0 = bytes

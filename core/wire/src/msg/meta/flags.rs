@@ -114,14 +114,17 @@ pub struct EmptyChains;
 impl Wire for EmptyChains {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self
     }
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.put([0]);
     }
 
+    #[inline]
     fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         r.array::<1>().map(|_| ())
     }

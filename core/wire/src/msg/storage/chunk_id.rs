@@ -51,12 +51,14 @@ impl FileChunk {
 impl ChunkId {
     /// An id with these bytes.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &[u8]) -> Self {
         Self(SmallVec::from_slice(bytes))
     }
 
     /// The bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -137,12 +139,18 @@ impl fmt::Debug for ChunkId {
 impl Wire for ChunkId {
     const BYTES_MIN: usize = 1;
 
+    #[inline]
     fn initial() -> Self {
         Self::default()
     }
 
     #[inline]
     fn encode(&self, w: &mut Writer) {
+        if let Ok(file_chunk) = <&[u8; FILE_CHUNK_ID_BYTES]>::try_from(self.as_bytes()) {
+            w.put(*file_chunk);
+            w.put_varint(FILE_CHUNK_ID_BYTES as u64);
+            return;
+        }
         w.put_bytes(&self.0);
     }
 
