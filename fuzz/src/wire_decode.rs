@@ -46,11 +46,8 @@ pub fn run(data: &[u8]) {
         .next()
         .expect("there are messages")
         .1;
-    if mode & 1 == 0 {
-        (tries.plain)(bytes)
-    } else {
-        (tries.result)(bytes)
-    }
+    let with = if mode & 1 == 0 { tries.plain } else { tries.result };
+    with(bytes);
 }
 
 /// What decodes encodes to bytes that decode to the same, and can be shown.
