@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`mgmtd`] | the manager: nodes, routing, configurations, tags, client sessions |
 //! | [`meta`] | the metadata server: names, inodes, write sessions, lengths, garbage collection |
+//! | [`storage`] | the storage server: chunks, versions, updates applied once, space |
 //! | [`store`] | the port to an ordered key-value store, transactions over it, and a store in memory |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,4 +24,5 @@ extern crate alloc;
 
 pub mod meta;
 pub mod mgmtd;
+pub mod storage;
 pub mod store;

@@ -279,6 +279,10 @@ slot_ids! {
     ReplyToken;
     /// A piece of host memory; see [`crate::lease`].
     LeaseId;
+    /// A call to a peer that its caller waits for.
+    CallId;
+    /// An open file or directory of the mount.
+    HandleId;
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub mod status;
 pub mod text;
 pub mod time;
 
-pub use lease::{Lease, LeaseId};
+pub use lease::{Lease, LeaseId, Segments};
 pub use machine::{Checked, Effects, Machine, Reason};
 pub use rng::Rng;
 pub use status::{Errno, Status, StatusCode};

@@ -29,7 +29,11 @@ const CORE: &[(&str, &[&str])] = &[
 
 /// Each other folder: the packages that live in it, and the folders that these may depend on.
 const FOLDERS: &[(&str, &[&str], &[&str])] = &[
-    ("real/", &["flyer-real-tcp"], &["core/", "real/"]),
+    (
+        "real/",
+        &["flyer-local", "flyer-pool", "flyer-real-tcp", "flyer-runtime"],
+        &["core/", "real/"],
+    ),
     ("sim/", &["flyer-sim-cluster"], &["core/", "sim/"]),
     ("fuzz/", &["flyer-fuzz"], &["core/"]),
     ("fuse/", &["flyer"], &["core/", "real/"]),

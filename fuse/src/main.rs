@@ -1,0 +1,2 @@
+//! The flyer program.
+fn main() {}
