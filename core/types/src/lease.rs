@@ -178,9 +178,14 @@ mod tests {
             off,
             len,
         };
-        let all: Segments = [lease(1, 0, 10), lease(2, 5, 0), lease(3, 7, 20)].into_iter().collect();
+        let all: Segments = [lease(1, 0, 10), lease(2, 5, 0), lease(3, 7, 20)]
+            .into_iter()
+            .collect();
         assert_eq!(all.len_bytes(), 30);
-        assert_eq!(all.slice(8, 5), Some([lease(1, 8, 2), lease(3, 7, 3)].into_iter().collect()));
+        assert_eq!(
+            all.slice(8, 5),
+            Some([lease(1, 8, 2), lease(3, 7, 3)].into_iter().collect())
+        );
         assert_eq!(all.slice(10, 20), Some(lease(3, 7, 20).into()));
         assert_eq!(all.slice(30, 0), Some(Segments::new()));
         assert_eq!(all.slice(30, 1), None);
