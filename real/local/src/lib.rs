@@ -1,1 +1,3 @@
-//! To be filled.
+//! The embedded single-machine cluster: a database, data files, and the three servers of 3FS behind an in-process fabric.
+
+pub mod cluster;
