@@ -4,9 +4,10 @@ use flyer_bench::mirror::Mirror;
 use flyer_bench::peers::{
     BINCODE_FIXED, BINCODE_VARINT, bincode_borrow, bincode_decode, bincode_encode, flyer_decode,
     flyer_encode, postcard_decode, postcard_encode, prost_decode, prost_decode_slice, prost_encode, room,
+    room_empty, room_writer,
 };
 use flyer_bench::{Case, Required, Run, bytes, plain, proto, samples};
-use flyer_wire::codec::{Wire, Writer, encode_to_vec};
+use flyer_wire::codec::{Wire, encode_to_vec};
 use flyer_wire::msg::meta::attr::StatRsp;
 use flyer_wire::msg::mgmtd::routing::RoutingInfo;
 use flyer_wire::msg::storage::io::{BatchReadReq, BatchReadRsp};
@@ -54,8 +55,8 @@ where
     let (plain, proto) = (P::of(ours), Q::of(ours));
     let mut rooms = [(); 3].map(|()| room());
     let [by_postcard, by_varint, by_fixed] = &mut rooms;
-    let mut by_prost = Vec::new();
-    let mut w = Writer::new();
+    let mut by_prost = room_empty();
+    let mut w = room_writer();
     let flyer = encode_to_vec(ours);
     let sizes = [
         flyer.len(),
@@ -154,10 +155,10 @@ fn inline_encode(run: &mut Run) {
     let ours = samples::batch_read_rsp(samples::INLINE);
     let data = vec![0xa5; samples::INLINE_BYTES as usize];
     let (plain, proto) = (plain_rsp(&ours, &data), proto_rsp(&ours, &data));
-    let mut w = Writer::new();
+    let mut w = room_writer();
     let mut rooms = [(); 3].map(|()| room());
     let [by_postcard, by_varint, by_fixed] = &mut rooms;
-    let mut by_prost = Vec::new();
+    let mut by_prost = room_empty();
     let sizes = [
         samples::gathered(&ours, &data).len(),
         postcard_encode(&plain, by_postcard),

@@ -15,8 +15,8 @@ pub struct Writer {
     head: usize,
     /// Lent parts in the order they were written, i.e. last one first.
     lent: Vec<Lent>,
-    /// Sum of the lengths of the lent parts.
-    lent_bytes: usize,
+    /// Length of `buf` and of the lent parts: that of the encoding if `head` were 0.
+    bound: usize,
 }
 
 /// A part of the encoding that lives in host memory.
@@ -52,18 +52,19 @@ impl Writer {
     pub fn clear(&mut self) {
         self.head = self.buf.len();
         self.lent.clear();
-        self.lent_bytes = 0;
+        self.bound = self.buf.len();
     }
 
     /// Bytes of the encoding so far, lent parts included.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
-        self.buf.len() - self.head + self.lent_bytes
+        self.bound - self.head
     }
 
     /// Whether nothing has been written.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -71,49 +72,68 @@ impl Writer {
     /// Puts bytes in front.
     #[inline]
     pub fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        if self.head < N {
-            self.grow(N);
-        }
-        self.head -= N;
-        self.buf[self.head..self.head + N].copy_from_slice(&bytes);
+        self.put_with(N, |slot| slot.copy_from_slice(&bytes));
     }
 
     /// Puts `count` bytes in front, which `fill` writes.
     #[inline]
     pub fn put_with(&mut self, count: usize, fill: impl FnOnce(&mut [u8])) {
-        if self.head < count {
+        // As a loop, because all of this is compiled into every encoder: `fill` once, and nothing is tested again that
+        // holds anyway when there was room.
+        loop {
+            if let Some(at) = self.head.checked_sub(count)
+                && let Some(slot) = self.buf.get_mut(at..self.head)
+            {
+                fill(slot);
+                // Last: bytes written after it could be those of `head` for all the compiler knows, and it would load
+                // `head` again for what comes next.
+                self.head = at;
+                return;
+            }
             self.grow(count);
         }
-        self.head -= count;
-        fill(&mut self.buf[self.head..self.head + count]);
     }
 
     /// Puts bytes in front.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        if self.head < bytes.len() {
-            self.grow(bytes.len());
-        }
-        self.head -= bytes.len();
-        self.buf[self.head..self.head + bytes.len()].copy_from_slice(bytes);
+        self.put_with(bytes.len(), |slot| slot.copy_from_slice(bytes));
     }
 
     /// Puts a length and the bytes in front.
     #[inline]
     pub fn put_bytes(&mut self, bytes: &[u8]) {
+        if bytes.len() < 0x80 {
+            self.put_with(1 + bytes.len(), |slot| {
+                if let [first, content @ ..] = slot {
+                    *first = bytes.len().to_le_bytes()[0];
+                    content.copy_from_slice(bytes);
+                }
+            });
+        } else {
+            self.put_bytes_long(bytes);
+        }
+    }
+
+    #[cold]
+    #[inline]
+    fn put_bytes_long(&mut self, bytes: &[u8]) {
         self.put_slice(bytes);
-        self.put_varint(bytes.len() as u64);
+        self.put_varint_long(bytes.len() as u64);
     }
 
     /// Puts a varint in its shortest form in front.
     #[inline]
     pub fn put_varint(&mut self, value: u64) {
-        match u8::try_from(value) {
-            Ok(byte) if byte < 0x80 => self.put([byte]),
-            _ => self.put_varint_long(value),
+        if value < 0x80 {
+            self.put([value.to_le_bytes()[0]]);
+        } else {
+            self.put_varint_long(value);
         }
     }
 
+    #[cold]
+    #[inline]
     fn put_varint_long(&mut self, mut value: u64) {
         let mut bytes = [0u8; 10];
         let mut length = 0;
@@ -144,18 +164,23 @@ impl Writer {
     #[inline]
     pub fn close_table_with(&mut self, end: usize, count: usize, fill: impl FnOnce(&mut [u8])) {
         let length = self.len() - end + count;
-        match u8::try_from(length) {
-            Ok(byte) if byte < 0x80 => self.put_with(1 + count, |slot| {
+        if length < 0x80 {
+            self.put_with(1 + count, |slot| {
                 if let [first, content @ ..] = slot {
-                    *first = byte;
+                    *first = length.to_le_bytes()[0];
                     fill(content);
                 }
-            }),
-            _ => {
-                self.put_with(count, fill);
-                self.put_varint_long(length as u64);
-            }
+            });
+        } else {
+            self.close_long_table_with(length, count, fill);
         }
+    }
+
+    #[cold]
+    #[inline]
+    fn close_long_table_with(&mut self, length: usize, count: usize, fill: impl FnOnce(&mut [u8])) {
+        self.put_with(count, fill);
+        self.put_varint_long(length as u64);
     }
 
     /// Puts inline data in front: its length, and a mark that the host sends `lease` here.
@@ -165,13 +190,14 @@ impl Writer {
                 behind: self.buf.len() - self.head,
                 lease,
             });
-            self.lent_bytes += lease.len as usize;
+            self.bound += lease.len as usize;
         }
         self.put_varint(u64::from(lease.len));
     }
 
     /// The encoding, if all of it was made by the writer.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         self.lent.is_empty().then(|| &self.buf[self.head..])
     }
@@ -198,12 +224,14 @@ impl Writer {
     }
 
     #[cold]
+    #[inline]
     fn grow(&mut self, needed: usize) {
         let used = self.buf.len() - self.head;
         let capacity = (used + needed).max(self.buf.len() * 2).max(WRITER_BYTES_INITIAL);
         let mut buf = alloc::vec![0; capacity];
         buf[capacity - used..].copy_from_slice(&self.buf[self.head..]);
         self.head = capacity - used;
+        self.bound += capacity - self.buf.len();
         self.buf = buf;
     }
 }
@@ -217,6 +245,7 @@ impl Encoded {
 
     /// Whether the encoding has no bytes.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -228,6 +257,7 @@ impl Encoded {
 
     /// The encoding, if it has no lent parts.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         self.0.as_bytes()
     }
