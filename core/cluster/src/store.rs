@@ -73,6 +73,26 @@ pub trait Store {
     /// When the store cannot be read.
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// Shows the entries with `from <= key < to` in descending order until `visit` returns false.
+    ///
+    /// Stores that can walk backwards should say so: this one reads the whole range first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn scan_reverse(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut entries = Vec::new();
+        self.scan(from, to, &mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()));
+            true
+        })?;
+        for (key, value) in entries.iter().rev() {
+            if !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes all writes of the batch visible, or none of them.
     ///
     /// # Errors
@@ -231,6 +251,19 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn scan_reverse(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        for (key, value) in self.entries.range::<[u8], _>(range).rev() {
+            if !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
         for (key, value) in batch {
             match value {
@@ -288,6 +321,45 @@ mod tests {
             t.commit().expect("memory");
             prop_assert_eq!(store, committed);
         }
+    }
+
+    /// A store that does not say how to walk backwards.
+    struct Forward(MemoryStore);
+
+    impl Store for Forward {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            self.0.get(key)
+        }
+
+        fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+            self.0.scan(from, to, visit)
+        }
+
+        fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+            self.0.commit(batch)
+        }
+    }
+
+    #[test]
+    fn backwards_is_forwards_reversed_and_ends_when_asked_to() {
+        let entries = (0u8..9).map(|n| (alloc::vec![n], Some(alloc::vec![n]))).collect();
+        let mut store = MemoryStore::new();
+        store.commit(entries).expect("memory");
+        let forward = Forward(store.clone());
+        for wanted in [1, 3, 100] {
+            for store in [&store as &dyn Store, &forward] {
+                let mut seen = Vec::new();
+                let visit: &mut Visit<'_> = &mut |key, _| {
+                    seen.push(key[0]);
+                    seen.len() < wanted
+                };
+                store.scan_reverse(&[2], &[7], visit).expect("memory");
+                let expected: Vec<u8> = (2..7).rev().take(wanted).collect();
+                assert_eq!(seen, expected);
+            }
+        }
+        let none: &mut Visit<'_> = &mut |_, _| panic!("an empty range shows nothing");
+        store.scan_reverse(&[7], &[2], none).expect("memory");
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub fn start<S: Store>(store: S, cluster: &Text, start: Start) -> Result<(Manage
         asker.make_chain()?;
     }
     routing = asker.settle()?;
+    // What the server has said of its target before there was a chain does not count for the chain.
+    asker.storage_heartbeat(&routing)?;
     Ok((manager, routing))
 }
 
@@ -214,6 +216,8 @@ mod tests {
     use super::*;
     use flyer_cluster::store::MemoryStore;
 
+    const HOUR: Time = Time::from_ns(3600 * 1_000_000_000);
+
     #[test]
     fn the_target_serves_at_once_and_after_each_restart() {
         let cluster = Text::from("local");
@@ -226,6 +230,18 @@ mod tests {
             let (manager, routing) = start(store, &cluster, at).expect("memory does not fail");
             assert!(serves(&routing), "round {round}: {routing:?}");
             assert!(routing.chain_tables.find(&TABLE).is_some());
+            let mut manager = manager;
+            while let Some((due, _)) = manager.poll_timeout().filter(|(due, _)| *due < HOUR) {
+                manager.handle_timeout(due, &mut Effects::new());
+            }
+            let mut asker = Asker {
+                manager: &mut manager,
+                cluster: &cluster,
+                start: Start { now: HOUR, ..at },
+                heartbeats: 0,
+            };
+            let routing = asker.routing().expect("the manager is primary");
+            assert!(serves(&routing), "round {round}, an hour later: {routing:?}");
             store = manager.into_store();
         }
     }

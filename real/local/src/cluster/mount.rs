@@ -1,0 +1,438 @@
+//! A mount of an embedded cluster: opening it, handing in requests, and the end.
+//!
+//! ```text
+//!   open: directory locked ─► database ─► manager ─► servers, shards in cells ─► routing, time, room ─► requests
+//!   end:  shards write everything out and close their sessions ─► everything durable ─► cells end ─► directory free
+//! ```
+
+use super::durability::{Durability, Waiter};
+use super::hosts::{ManagerHost, MetaHost, SessionHost, ShardHost, StorageHost, describe};
+use super::janitor::{self, Janitor};
+use super::links::{Cells, Links, ReplyRight};
+use super::{KernelSide, bootstrap};
+use crate::directory::{Directory, DirectoryError, Identity};
+use crate::disk::room::RESERVE_BYTES_DEFAULT;
+use crate::disk::{Disk, DiskOptions, Room};
+use crate::store::{Database, StoreOptions, Stores};
+use core::fmt;
+use flyer_client::meta::MetaCalls;
+use flyer_client::routing::RoutingView;
+use flyer_client::session::{self, Session};
+use flyer_client::storage::StorageIo;
+use flyer_cluster::meta::MetaServer;
+use flyer_cluster::storage::StorageServer;
+use flyer_cluster::{meta, storage};
+use flyer_pool::Pool;
+use flyer_runtime::{Limits, Runtime};
+use flyer_types::{Errno, Rng, Status, Text, WallTime};
+use flyer_vfs::shard::{Parts, shard_of};
+use flyer_vfs::{Caller, Config, Request, Shard, shard};
+use flyer_wire::msg::common::ClientId;
+use flyer_wire::codec::Wire;
+use flyer_wire::msg::mgmtd::node::NodeType;
+use flyer_wire::msg::mgmtd::session::ClientSessionData;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Memory that holds zeros, for holes within chunks.
+const ZEROS_BYTES: usize = 1 << 20;
+
+/// What can be chosen when a cluster is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Options of the file system.
+    pub config: Config,
+    /// Slices that inodes are divided into.
+    pub shards: u32,
+    /// Threads for what nobody else does.
+    pub workers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            config: Config::default(),
+            shards: u32::try_from(cores).unwrap_or(u32::MAX).min(16),
+            workers: cores.clamp(1, 4),
+        }
+    }
+}
+
+/// Why a cluster could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    Directory(DirectoryError),
+    /// The content of the directory cannot be read or written.
+    Content {
+        /// The directory.
+        path: PathBuf,
+        /// What cannot, and why.
+        what: String,
+    },
+    /// The system has no room for threads.
+    Threads(io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(error) => error.fmt(f),
+            Self::Content { path, what } => write!(f, "cannot open the cluster in {}: {what}", path.display()),
+            Self::Threads(error) => write!(f, "cannot start threads: {error}; raise the limit of processes (ulimit -u)"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<DirectoryError> for OpenError {
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(error)
+    }
+}
+
+/// What could not be saved at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndError {
+    /// Some data could not be written; this is the first error.
+    Unwritten(Errno),
+    /// Everything was written, but it may not survive a power loss.
+    NotDurable,
+}
+
+impl fmt::Display for EndError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwritten(errno) => write!(f, "some data could not be written and are lost: {errno}"),
+            Self::NotDurable => f.write_str("what was written last may not survive a power loss: the disk has reported an error"),
+        }
+    }
+}
+
+impl std::error::Error for EndError {}
+
+/// A mount of an embedded cluster.
+pub struct Mount<K: KernelSide> {
+    links: Arc<Links<K>>,
+    /// Taken at the end.
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with the mount, in this order.
+struct Running {
+    janitor: Janitor,
+    runtime: Runtime,
+    /// Locked until the very end.
+    _directory: Directory,
+}
+
+impl<K: KernelSide> Mount<K> {
+    /// Opens the cluster in a directory, and makes a new one where there is none.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path, options: &Options, pool: Arc<Pool>, kernel: K) -> Result<Self, OpenError> {
+        let content = |what: String| OpenError::Content {
+            path: path.to_owned(),
+            what,
+        };
+        let mut rng = Rng::from_seed(entropy());
+        let identity = Identity {
+            cluster: rng.uuid(),
+            created: wall_clock(),
+        };
+        let directory = Directory::open(path, identity)?;
+        let room = Room::open(directory.path(), RESERVE_BYTES_DEFAULT).map_err(|error| content(describe(&error)))?;
+        let room = Arc::new(room);
+        let files = Disk::open(&directory.data(), Arc::clone(&room), DiskOptions::default())
+            .map_err(|error| content(describe(&error)))?;
+        let (database, stores) = Database::open(&directory, room, StoreOptions::default()).map_err(|error| content(error.to_string()))?;
+        if let Some(mended) = database.mended() {
+            tracing::warn!("the end of the journal was torn by a power loss and is cut off: {mended:?}");
+        }
+        let runtime = Runtime::start(flyer_runtime::Options {
+            workers: options.workers,
+            ..flyer_runtime::Options::default()
+        })
+        .map_err(OpenError::Threads)?;
+        let zeros = pool.take(ZEROS_BYTES).map_err(|error| content(error.to_string()))?;
+        pool.zero(zeros).map_err(|error| content(error.to_string()))?;
+        let power_failed = Boot::note(&directory).map_err(|error| content(error.to_string()))?;
+        let links = Arc::new(Links {
+            kernel,
+            pool,
+            files,
+            database,
+            zeros,
+            durability: Durability::default(),
+            cells: OnceLock::new(),
+        });
+        let builder = Builder {
+            runtime: &runtime,
+            links: &links,
+            options,
+            power_failed,
+            client: ClientId {
+                uuid: rng.uuid(),
+                hostname: Text::from("localhost"),
+            },
+            cluster: Text::from(directory.identity().cluster.to_string().as_str()),
+            rng,
+        };
+        builder.build(stores).map_err(|status| content(status.to_string()))?;
+        let janitor = Janitor::start(Arc::clone(&links)).map_err(OpenError::Threads)?;
+        let running = Running {
+            janitor,
+            runtime,
+            _directory: directory,
+        };
+        Ok(Self {
+            links,
+            running: Mutex::new(Some(running)),
+        })
+    }
+
+    /// Hands in a request of the kernel. Waits while there are too many already. The answer may come before this returns.
+    pub fn submit(&self, caller: Caller, request: Request, reply: K::Reply) {
+        let to = shard_of(request.inode(), self.links.shards());
+        let index = usize::try_from(to).expect("shards are few");
+        let input = shard::In::Request {
+            reply: ReplyRight::Kernel(reply),
+            caller,
+            request,
+        };
+        if let Err(refused) = self.links.cells().shards[index].post(input)
+            && let shard::In::Request {
+                reply: ReplyRight::Kernel(reply),
+                ..
+            } = refused.into_inner()
+        {
+            self.links.kernel.reply(reply, Err(Errno::EIO));
+        }
+    }
+
+    /// The memory of reads and writes.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.links.pool
+    }
+
+    /// Makes durable whatever servers have been told so far.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub fn sync(&self) -> Result<(), EndError> {
+        let (told, durable) = channel();
+        self.links.make_durable(Waiter::Thread(told));
+        match durable.recv() {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(EndError::NotDurable),
+        }
+    }
+
+    /// Writes everything out, makes it durable and frees the directory. Requests are answered with `EIO` from now on. A second call
+    /// does nothing.
+    ///
+    /// # Errors
+    /// What could not be saved.
+    pub fn end(&self) -> Result<(), EndError> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(running) = running else { return Ok(()) };
+        let outcome = self.write_out().and(self.sync());
+        let Running {
+            janitor,
+            runtime,
+            _directory,
+        } = running;
+        drop(janitor);
+        if let Err(panicked) = runtime.end() {
+            tracing::error!("{panicked}");
+        }
+        outcome
+    }
+
+    /// Has each shard write everything out and close its sessions.
+    fn write_out(&self) -> Result<(), EndError> {
+        let (told, written) = channel();
+        for cell in &self.links.cells().shards {
+            let reply = ReplyRight::End(told.clone());
+            if cell.post(shard::In::Shutdown { reply }).is_err() {
+                return Err(EndError::Unwritten(Errno::EIO));
+            }
+        }
+        drop(told);
+        let mut outcome = Ok(());
+        for answer in written {
+            outcome = outcome.and(answer.map_err(EndError::Unwritten));
+        }
+        outcome
+    }
+}
+
+impl<K: KernelSide> Drop for Mount<K> {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+impl<K: KernelSide> fmt::Debug for Mount<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mount").finish_non_exhaustive()
+    }
+}
+
+/// Puts machines into cells and tells them what they begin with.
+struct Builder<'a, K: KernelSide> {
+    runtime: &'a Runtime,
+    links: &'a Arc<Links<K>>,
+    options: &'a Options,
+    power_failed: bool,
+    client: ClientId,
+    cluster: Text,
+    rng: Rng,
+}
+
+impl<K: KernelSide> Builder<'_, K> {
+    fn build(&self, stores: Stores) -> Result<(), Status> {
+        let start = bootstrap::Start {
+            now: self.runtime.now(),
+            wall: wall_clock(),
+        };
+        let (manager, routing) = bootstrap::start(stores.manager, &self.cluster, start)?;
+        let meta = MetaServer::open(stores.meta, self.meta_options(), self.rng.split("meta"))?;
+        let storage = StorageServer::open(stores.storage, self.storage_options())?;
+        let cells = Cells {
+            shards: (0..self.options.shards).map(|index| self.shard(index)).collect(),
+            meta: self.cell("meta", meta, MetaHost { links: Arc::clone(self.links) }),
+            storage: self.cell("storage", storage, StorageHost { links: Arc::clone(self.links) }),
+            manager: self.cell("manager", manager, ManagerHost { links: Arc::clone(self.links) }),
+            session: self.cell("session", self.session(), SessionHost { links: Arc::clone(self.links) }),
+        };
+        assert!(self.links.cells.set(cells).is_ok(), "cells are linked once");
+        janitor::report(self.links);
+        self.links.hand_out(&Arc::new(RoutingView::new(routing)));
+        self.links.to_meta(meta::In::ClientSessions(vec![self.client.uuid]));
+        self.links.to_session(session::In::Clock(wall_clock()));
+        Ok(())
+    }
+
+    fn cell<M, H>(&self, name: &'static str, machine: M, host: H) -> flyer_runtime::Cell<M, H>
+    where
+        M: flyer_types::Machine + Send + 'static,
+        M::In: Send + 'static,
+        M::Out: Send + 'static,
+        H: flyer_runtime::Host<M>,
+    {
+        let cell = self.runtime.cell(name, machine, host, Limits::default());
+        cell.expect("a mount has few cells")
+    }
+
+    fn shard(&self, index: u32) -> super::links::ShardCell<K> {
+        let rng = self.rng.split_index("shard", u64::from(index));
+        let meta = MetaCalls::new(flyer_client::meta::Options::default(), self.client.clone(), rng.split("meta"));
+        let each = u16::MAX / u16::try_from(self.options.shards).expect("shards are few");
+        let first = 1 + each * u16::try_from(index).expect("shards are few");
+        let storage = StorageIo::new(
+            flyer_client::storage::Options {
+                // Both ends see the same memory.
+                read_checksum: false,
+                write_checksum: false,
+                zeros: self.links.zeros,
+                ..flyer_client::storage::Options::default()
+            },
+            self.client.clone(),
+            first..=first + each - 1,
+            rng.split("storage"),
+        );
+        let parts = Parts {
+            index,
+            shards: self.options.shards,
+            client: self.client.clone(),
+            config: Arc::new(self.options.config.clone()),
+            rng,
+        };
+        let machine = Shard::new(parts, Box::new(meta), Box::new(storage));
+        let links = Arc::clone(self.links);
+        self.cell("shard", machine, ShardHost { index, links })
+    }
+
+    fn session(&self) -> Session {
+        let identity = session::Identity {
+            cluster_id: self.cluster.clone(),
+            uuid: self.client.uuid,
+            kind: NodeType::FUSE,
+            data: ClientSessionData {
+                universal_id: Text::from("localhost"),
+                description: Text::from("flyer mount --local"),
+                ..ClientSessionData::initial()
+            },
+        };
+        Session::new(session::Options::default(), identity, self.rng.split("session"))
+    }
+
+    fn storage_options(&self) -> storage::Options {
+        storage::Options {
+            node: bootstrap::STORAGE,
+            power_failed: self.power_failed,
+            ..storage::Options::default()
+        }
+    }
+
+    fn meta_options(&self) -> meta::Options {
+        let defaults = meta::Options::default();
+        meta::Options {
+            node: bootstrap::META,
+            root_acl: flyer_wire::msg::meta::inode::Acl {
+                iflags: flyer_wire::msg::meta::flags::IFlags::empty(),
+                ..defaults.root_acl
+            },
+            // Nothing is lost between the shards and the server, so no request comes twice.
+            idempotent_remove: false,
+            idempotent_rename: false,
+            session: meta::options::SessionOptions {
+                // Whatever client had a session before is gone: its process had the directory locked.
+                age_min: flyer_types::Span::ZERO,
+                ..defaults.session
+            },
+            ..defaults
+        }
+    }
+}
+
+/// Whether the system has been started anew since a directory was last open: then what it had not written to the disk is lost.
+struct Boot;
+
+impl Boot {
+    /// Notes the present start of the system in the directory, and returns whether power may have failed since the last time.
+    fn note(directory: &Directory) -> io::Result<bool> {
+        let path = directory.path().join("boot");
+        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let then = std::fs::read(&path).unwrap_or_default();
+        if now.is_empty() || now != then {
+            std::fs::write(&path, &now)?;
+            return Ok(!directory.is_new());
+        }
+        Ok(false)
+    }
+}
+
+/// The time of day.
+pub(crate) fn wall_clock() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_us(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A seed that no other process has.
+fn entropy() -> u64 {
+    let mut bytes = [0; 8];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    assert!(filled == Ok(bytes.len()), "the system has random bytes once it has started");
+    u64::from_le_bytes(bytes)
+}
+
