@@ -1,2 +1,7 @@
-//! The flyer program.
-fn main() {}
+//! The flyer program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flyer::cli::main()
+}

@@ -45,6 +45,65 @@ impl Default for UserConfig {
     }
 }
 
+/// What one user has set; what is `None` is as for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of `UserConfig`")]
+pub struct UserOverrides {
+    pub readonly: Option<bool>,
+    pub enable_read_cache: Option<bool>,
+    pub dryrun_bench_mode: Option<bool>,
+    pub flush_on_stat: Option<bool>,
+    pub sync_on_stat: Option<bool>,
+    pub attr_timeout: Option<Span>,
+    pub entry_timeout: Option<Span>,
+    pub negative_timeout: Option<Span>,
+    pub symlink_timeout: Option<Span>,
+}
+
+impl UserOverrides {
+    /// What a user gets who has set this. Nobody writes where nobody may.
+    #[must_use]
+    pub fn over(&self, base: &UserConfig) -> UserConfig {
+        UserConfig {
+            readonly: base.readonly || self.readonly.unwrap_or(false),
+            enable_read_cache: self.enable_read_cache.unwrap_or(base.enable_read_cache),
+            dryrun_bench_mode: self.dryrun_bench_mode.unwrap_or(base.dryrun_bench_mode),
+            flush_on_stat: self.flush_on_stat.unwrap_or(base.flush_on_stat),
+            sync_on_stat: self.sync_on_stat.unwrap_or(base.sync_on_stat),
+            attr_timeout: self.attr_timeout.unwrap_or(base.attr_timeout),
+            entry_timeout: self.entry_timeout.unwrap_or(base.entry_timeout),
+            negative_timeout: self.negative_timeout.unwrap_or(base.negative_timeout),
+            symlink_timeout: self.symlink_timeout.unwrap_or(base.symlink_timeout),
+        }
+    }
+}
+
+/// What users have set, and what they get by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Users(BTreeMap<Uid, (UserOverrides, UserConfig)>);
+
+impl Users {
+    /// What a user has set.
+    #[must_use]
+    pub fn overrides(&self, uid: Uid) -> UserOverrides {
+        self.0
+            .get(&uid)
+            .map_or_else(UserOverrides::default, |(own, _)| *own)
+    }
+
+    /// Number of users that have set something.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nobody has set anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Work that is done regularly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeriodicSync {
@@ -72,13 +131,45 @@ impl Default for PeriodicSync {
     }
 }
 
+/// Options of shared-memory rings and of the network below, which users see in `3fs-virt/get-conf`. A host applies them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// RDMA transmissions at a time, as the mount was started.
+    pub transmissions_configured: u32,
+    /// RDMA transmissions at a time now; from 1 to twice what was configured.
+    pub transmissions: u32,
+    /// Workers for jobs of high priority.
+    pub io_workers_high: u32,
+    /// Workers for jobs of low priority.
+    pub io_workers_low: u32,
+    /// Jobs that are taken from a ring at a time.
+    pub jobs_per_ring_max: u32,
+    /// How long a worker waits for a job of its priority before it takes others.
+    pub job_wait: Span,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            transmissions_configured: 64,
+            transmissions: 64,
+            io_workers_high: 8,
+            io_workers_low: 8,
+            jobs_per_ring_max: 32,
+            job_wait: Span::from_ms(1),
+        }
+    }
+}
+
 /// Options of a mount. Immutable: a changed one is handed to each shard anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// What every user gets who has set nothing.
     pub user: UserConfig,
-    /// What users have set; complete, not only what differs.
-    pub users: BTreeMap<Uid, UserConfig>,
+    /// What users have set.
+    pub users: Users,
+    /// Options of rings and network.
+    pub tuning: Tuning,
     /// Where the mount is, as an absolute path; targets of `rm-rf` and `mv:` links have to lie in it.
     pub mount_point: Text,
     /// Another prefix accepted for such targets.
@@ -111,7 +202,20 @@ impl Config {
     /// What `uid` gets.
     #[must_use]
     pub fn of(&self, uid: Uid) -> &UserConfig {
-        self.users.get(&uid).unwrap_or(&self.user)
+        self.users.0.get(&uid).map_or(&self.user, |(_, config)| config)
+    }
+
+    /// Changes what every user gets who has set nothing; what users have set goes on to hold.
+    pub fn set_user(&mut self, user: UserConfig) {
+        self.user = user;
+        for (own, config) in self.users.0.values_mut() {
+            *config = own.over(&user);
+        }
+    }
+
+    /// Changes what one user has set.
+    pub fn set_own(&mut self, uid: Uid, own: UserOverrides) {
+        self.users.0.insert(uid, (own, own.over(&self.user)));
     }
 }
 
@@ -119,7 +223,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             user: UserConfig::default(),
-            users: BTreeMap::new(),
+            users: Users::default(),
+            tuning: Tuning::default(),
             mount_point: Text::from("/"),
             remount_prefix: None,
             cluster: Text::default(),
@@ -134,5 +239,36 @@ impl Default for Config {
             mv_links: true,
             read_sessions: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_has_set_outlives_a_change_for_everybody() {
+        let (alice, bob) = (Uid(1), Uid(2));
+        let mut config = Config::default();
+        let own = UserOverrides {
+            attr_timeout: Some(Span::ZERO),
+            readonly: Some(false),
+            ..config.users.overrides(alice)
+        };
+        config.set_own(alice, own);
+        config.set_user(UserConfig {
+            readonly: true,
+            attr_timeout: Span::from_secs(1),
+            entry_timeout: Span::from_secs(2),
+            ..config.user
+        });
+        assert_eq!(config.of(alice).attr_timeout, Span::ZERO);
+        assert_eq!(config.of(alice).entry_timeout, Span::from_secs(2));
+        assert!(config.of(alice).readonly, "nobody writes where nobody may");
+        assert_eq!(config.of(bob), &config.user);
+        assert_eq!(
+            (config.users.len(), config.users.overrides(bob)),
+            (1, UserOverrides::default())
+        );
     }
 }

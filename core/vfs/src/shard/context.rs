@@ -7,7 +7,7 @@ use crate::reply::Invalidate;
 use crate::request::Caller;
 use alloc::vec::Vec;
 use flyer_client::storage::{FileView, Want};
-use flyer_types::ids::{InodeId, NodeId, OpId, Uuid};
+use flyer_types::ids::{NodeId, OpId, Uuid};
 use flyer_types::{Lease, LeaseId, Time, WallTime};
 use flyer_wire::msg::common::UserInfo;
 use flyer_wire::msg::meta::call::ReqBase;
@@ -18,8 +18,6 @@ use flyer_wire::service::meta;
 pub(crate) enum Effect {
     /// See [`Out::Copy`](super::Out::Copy).
     Copy { from: Lease, to: Lease },
-    /// See [`Out::Zero`](super::Out::Zero).
-    Zero(Lease),
     /// See [`Out::Free`](super::Out::Free).
     Free(LeaseId),
     /// See [`Out::Invalidate`](super::Out::Invalidate).
@@ -123,10 +121,5 @@ impl Context<'_> {
     /// A random id.
     pub(crate) fn draw_uuid(&mut self) -> Uuid {
         self.state.rng.uuid()
-    }
-
-    /// Whether the inode belongs to this shard.
-    pub(crate) fn is_local(&self, inode: InodeId) -> bool {
-        super::shard_of(inode, self.state.shards) == self.state.index
     }
 }

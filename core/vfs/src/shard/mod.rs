@@ -13,7 +13,7 @@
 //! the effects of one call in order, so a reference is counted before the kernel can give it back.
 //!
 //! Limits: [`OPS_MAX`] operations at a time; beyond it a request is answered `EAGAIN` (the host bounds what the kernel has under way far
-//! below). What files and directories may hold is bounded in their modules and by [`Config`].
+//! below), and so many more of the shard's own that no limit of its modules lets it reach the end. What files and directories may hold is bounded in their modules and by [`Config`].
 
 mod context;
 mod op;
@@ -39,8 +39,12 @@ use flyer_types::{Effects, Errno, Lease, LeaseId, Machine, Reason, Rng, Segments
 use flyer_wire::msg::common::ClientId;
 use flyer_wire::service::{meta, storage};
 
-/// Operations of a shard at a time.
+/// Operations of a shard at a time that the kernel or other shards have asked for.
 pub const OPS_MAX: u32 = 1 << 16;
+
+/// Operations beyond these that a shard starts for itself: flushes, at most one for each inode with bytes that wait, and what other
+/// operations ask of their own shard. They are never refused: others wait for them.
+const OPS_OWN_MAX: u32 = 1 << 19;
 
 /// The shard of an inode.
 #[must_use]
@@ -207,6 +211,13 @@ pub struct Parts {
     pub rng: Rng,
 }
 
+/// A request that is not carried out may own memory.
+fn release_memory<R>(task: &Task, out: &mut Effects<Out<R>>) {
+    if let Task::Kernel(Request::Write { data, .. }) = task {
+        out.push(Out::Free(data.id));
+    }
+}
+
 /// A slice of the inodes; see the [module](self).
 #[derive(Debug)]
 pub struct Shard<R> {
@@ -236,7 +247,7 @@ impl<R: core::fmt::Debug> Shard<R> {
                 config,
                 clock: Clock::default(),
                 rng,
-                inodes: Inodes::new(),
+                inodes: Inodes::new(shard_of(InodeId::ROOT, shards) == index),
                 files: file::Files::new(),
                 names: name::Names::new(),
                 effects: Effects::new(),
@@ -246,7 +257,7 @@ impl<R: core::fmt::Debug> Shard<R> {
                 storage,
                 storage_out: Effects::new(),
             },
-            ops: Slots::new(OPS_MAX),
+            ops: Slots::new(OPS_MAX + OPS_OWN_MAX),
             tasks: VecDeque::new(),
         }
     }
@@ -270,15 +281,22 @@ impl<R: core::fmt::Debug> Shard<R> {
             caller,
             op: None,
         };
+        let is_own = match &running.owner {
+            Owner::Kernel(_) => false,
+            Owner::Op { shard, .. } => *shard == self.state.index,
+            Owner::Nobody => true,
+        };
+        if !is_own && self.ops.len() >= OPS_MAX as usize {
+            flyer_types::mark!("vfs.ops_full");
+            release_memory(&task, out);
+            return self.answer(running.owner, Err(Errno::EAGAIN), out);
+        }
         match self.ops.insert(running) {
             Ok(id) => {
                 let step = Op::begin(&mut self.context(now, id, caller), task);
                 self.conclude(id, step, out);
             }
-            Err(full) => {
-                flyer_types::mark!("vfs.ops_full");
-                self.answer(full.0.owner, Err(Errno::EAGAIN), out);
-            }
+            Err(_) => unreachable!("the shard has started {OPS_OWN_MAX} operations of its own"),
         }
     }
 
@@ -330,7 +348,6 @@ impl<R: core::fmt::Debug> Shard<R> {
         for effect in effects.drain() {
             match effect {
                 Effect::Copy { from, to } => out.push(Out::Copy { from, to }),
-                Effect::Zero(lease) => out.push(Out::Zero(lease)),
                 Effect::Free(memory) => out.push(Out::Free(memory)),
                 Effect::Invalidate(what) => out.push(Out::Invalidate(what)),
                 Effect::Config(config) => out.push(Out::Config(config)),
@@ -361,7 +378,7 @@ impl<R: core::fmt::Debug> Shard<R> {
             Owner::Kernel(reply) => {
                 let answer = outcome.map(|outcome| match outcome {
                     Outcome::Reply(reply) => reply,
-                    Outcome::Done | Outcome::Entered(_) | Outcome::Written(_) => Reply::Done,
+                    Outcome::Done | Outcome::Entered(_) => Reply::Done,
                 });
                 out.push(Out::Reply { reply, answer });
             }
@@ -407,6 +424,7 @@ impl<R: core::fmt::Debug> Shard<R> {
                 flyer_client::meta::Out::Done { op, answer } => {
                     self.state.ready.push_back((op, Event::Meta(answer)));
                 }
+                flyer_client::meta::Out::Dropped { .. } => flyer_types::mark!("vfs.background_call_dropped"),
                 flyer_client::meta::Out::RoutingWanted => out.push(Out::RoutingWanted),
             }
         }

@@ -36,6 +36,8 @@ pub(crate) enum Task {
         inode: Box<Inode>,
         session: Uuid,
         flags: u32,
+        /// The file was there already and has to be cut to nothing first.
+        truncate: bool,
     },
     /// The same for several inodes of one shard, asked by a directory listing. Outcome: entered.
     EnterMany(Vec<Inode>),
@@ -69,8 +71,6 @@ pub(crate) enum Outcome {
     Done,
     /// Attributes in the order of [`Task::EnterMany`].
     Entered(Vec<Attributes>),
-    /// Bytes written for another shard.
-    Written(u32),
 }
 
 impl From<Reply> for Outcome {

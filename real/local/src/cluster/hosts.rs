@@ -191,7 +191,10 @@ impl<K: KernelSide> Host<storage::StorageServer<LocalStore, StorageCaller>> for 
             storage::Out::Answer {
                 call: StorageCaller::Shard { shard, call },
                 answer,
-            } => self.links.to_shard(shard, shard::In::Storage { call, answer }),
+            } => {
+                tracing::trace!("storage answers shard {shard}: {answer:?}");
+                self.links.to_shard(shard, shard::In::Storage { call, answer });
+            }
             storage::Out::Answer {
                 call: StorageCaller::Meta(id),
                 answer,
