@@ -8,9 +8,10 @@
 //! All servers live and die with the process, so nodes never fail: heartbeats are given once, at the start.
 
 use flyer_cluster::mgmtd::{CallToken, In, Manager, Options, Out};
+use flyer_cluster::storage::{self, StorageServer};
 use flyer_cluster::store::Store;
 use flyer_types::ids::{ChainId, ChainTableId, HeartbeatVersion, NodeId, TargetId};
-use flyer_types::{Effects, Machine, Span, Status, StatusCode, Text, Time, WallTime};
+use flyer_types::{Effects, Machine, Segments, Span, Status, StatusCode, Text, Time, WallTime};
 use flyer_wire::codec::{Set, Wire};
 use flyer_wire::msg::common::{AppInfo, ServiceGroupInfo};
 use flyer_wire::msg::mgmtd::admin::{SetChainTableReq, SetChainsReq};
@@ -19,7 +20,9 @@ use flyer_wire::msg::mgmtd::query::{GetRoutingInfoReq, HeartbeatReq};
 use flyer_wire::msg::mgmtd::routing::{
     ChainSetting, ChainTargetSetting, LocalTargetInfo, LocalTargetState, PublicTargetState, RoutingInfo,
 };
+use flyer_wire::msg::storage::target::CreateTargetReq;
 use flyer_wire::service::mgmtd::{Request, Response};
+use flyer_wire::service::storage as storage_service;
 
 /// The manager's node.
 pub const MANAGER: NodeId = NodeId(1);
@@ -72,6 +75,34 @@ pub fn start<S: Store>(store: S, cluster: &Text, start: Start) -> Result<(Manage
     // What the server has said of its target before there was a chain does not count for the chain.
     asker.storage_heartbeat(&routing)?;
     Ok((manager, routing))
+}
+
+/// Makes the only target of the storage server, if it is not there yet.
+///
+/// # Errors
+/// What the server says.
+pub fn make_target<S: Store, C: Copy + core::fmt::Debug>(
+    server: &mut StorageServer<S, C>,
+    call: C,
+    now: Time,
+) -> Result<(), Status> {
+    let request = CreateTargetReq {
+        target_id: TARGET,
+        chain_id: CHAIN,
+        ..CreateTargetReq::initial()
+    };
+    let mut out = Effects::new();
+    let input = storage::In::Request {
+        call,
+        request: storage_service::Request::CreateTarget(request),
+        memory: Segments::new(),
+    };
+    server.handle(now, input, &mut out);
+    let answer = out.drain().find_map(|effect| match effect {
+        storage::Out::Answer { answer, .. } => Some(answer),
+        storage::Out::Disk { .. } | storage::Out::SyncWanted | storage::Out::SyncData | storage::Out::SyncStore => None,
+    });
+    answer.expect("making a target takes no disk").map(drop)
 }
 
 /// Whether the only target serves.

@@ -25,12 +25,12 @@ use flyer_wire::msg::storage::range::{
 };
 use flyer_wire::service::{mgmtd as manager_service, storage as storage_service};
 use std::io::IoSlice;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Of a shard.
 pub(crate) struct ShardHost<K: KernelSide> {
     pub(crate) index: u32,
-    pub(crate) links: Arc<Links<K>>,
+    pub(crate) links: Weak<Links<K>>,
 }
 
 /// What of a shard's effects may take its time.
@@ -43,7 +43,7 @@ impl<K: KernelSide> Host<Shard<ReplyRight<K::Reply>>> for ShardHost<K> {
     type Leaf = ShardLeaf<K::Reply>;
 
     fn route(&self, _now: Time, effect: shard::Out<ReplyRight<K::Reply>>, leaves: &mut Vec<Self::Leaf>) {
-        let links = &self.links;
+        let Some(links) = self.links.upgrade() else { return };
         match effect {
             shard::Out::Reply { reply, answer } => leaves.push(ShardLeaf::Reply(reply, answer)),
             shard::Out::Invalidate(what) => leaves.push(ShardLeaf::Invalidate(what)),
@@ -75,26 +75,28 @@ impl<K: KernelSide> Host<Shard<ReplyRight<K::Reply>>> for ShardHost<K> {
     }
 
     fn perform(&self, leaf: Self::Leaf) {
+        let Some(links) = self.links.upgrade() else { return };
         match leaf {
-            ShardLeaf::Reply(ReplyRight::Kernel(reply), answer) => self.links.kernel.reply(reply, answer),
+            ShardLeaf::Reply(ReplyRight::Kernel(reply), answer) => links.kernel.reply(reply, answer),
             ShardLeaf::Reply(ReplyRight::End(waiting), answer) => {
                 // Who does not wait any more has given up on the mount.
                 drop(waiting.send(answer.map(drop)));
             }
-            ShardLeaf::Invalidate(what) => self.links.kernel.invalidate(what),
+            ShardLeaf::Invalidate(what) => links.kernel.invalidate(what),
         }
     }
 }
 
 /// Of the metadata server.
 pub(crate) struct MetaHost<K: KernelSide> {
-    pub(crate) links: Arc<Links<K>>,
+    pub(crate) links: Weak<Links<K>>,
 }
 
 impl<K: KernelSide> Host<meta::MetaServer<LocalStore, MetaCaller>> for MetaHost<K> {
     type Leaf = Waiter;
 
     fn route(&self, _now: Time, effect: meta::Out<MetaCaller>, leaves: &mut Vec<Waiter>) {
+        let Some(links) = self.links.upgrade() else { return };
         match effect {
             meta::Out::Answer {
                 call,
@@ -102,7 +104,7 @@ impl<K: KernelSide> Host<meta::MetaServer<LocalStore, MetaCaller>> for MetaHost<
                 durable: false,
             } => {
                 let MetaCaller { shard, call } = call;
-                self.links.to_shard(shard, shard::In::Meta { call, answer });
+                links.to_shard(shard, shard::In::Meta { call, answer });
             }
             meta::Out::Answer {
                 call,
@@ -112,7 +114,7 @@ impl<K: KernelSide> Host<meta::MetaServer<LocalStore, MetaCaller>> for MetaHost<
             // Names and chunks have one journal: the removal of a chunk is not durable before that of its name.
             meta::Out::Storage { id, call, durable: _ } => {
                 let request = storage_request(id, call);
-                self.links.to_storage(storage::In::Request {
+                links.to_storage(storage::In::Request {
                     call: StorageCaller::Meta(id),
                     request,
                     memory: Segments::new(),
@@ -122,7 +124,8 @@ impl<K: KernelSide> Host<meta::MetaServer<LocalStore, MetaCaller>> for MetaHost<
     }
 
     fn perform(&self, waiter: Waiter) {
-        self.links.make_durable(waiter);
+        let Some(links) = self.links.upgrade() else { return };
+        links.make_durable(waiter);
     }
 }
 
@@ -169,7 +172,7 @@ fn storage_answer(response: storage_service::Response) -> Result<StorageAnswer, 
 
 /// Of the storage server.
 pub(crate) struct StorageHost<K: KernelSide> {
-    pub(crate) links: Arc<Links<K>>,
+    pub(crate) links: Weak<Links<K>>,
 }
 
 /// What of the storage server's effects may take its time.
@@ -187,20 +190,21 @@ impl<K: KernelSide> Host<storage::StorageServer<LocalStore, StorageCaller>> for 
     type Leaf = StorageLeaf;
 
     fn route(&self, _now: Time, effect: storage::Out<StorageCaller>, leaves: &mut Vec<StorageLeaf>) {
+        let Some(links) = self.links.upgrade() else { return };
         match effect {
             storage::Out::Answer {
                 call: StorageCaller::Shard { shard, call },
                 answer,
             } => {
                 tracing::trace!("storage answers shard {shard}: {answer:?}");
-                self.links.to_shard(shard, shard::In::Storage { call, answer });
+                links.to_shard(shard, shard::In::Storage { call, answer });
             }
             storage::Out::Answer {
                 call: StorageCaller::Meta(id),
                 answer,
             } => {
                 let answer = answer.and_then(storage_answer);
-                self.links.to_meta(meta::In::StorageAnswer { id, answer });
+                links.to_meta(meta::In::StorageAnswer { id, answer });
             }
             storage::Out::Disk { id, op } => leaves.push(StorageLeaf::Disk(id, op)),
             storage::Out::SyncWanted => leaves.push(StorageLeaf::SyncWanted),
@@ -210,14 +214,15 @@ impl<K: KernelSide> Host<storage::StorageServer<LocalStore, StorageCaller>> for 
     }
 
     fn perform(&self, leaf: StorageLeaf) {
+        let Some(links) = self.links.upgrade() else { return };
         match leaf {
             StorageLeaf::Disk(id, op) => {
-                let done = self.links.files.execute(&PoolMemory(&self.links.pool), &op);
-                self.links.to_storage(storage::In::Disk { id, done });
+                let done = links.files.execute(&PoolMemory(&links.pool), &op);
+                links.to_storage(storage::In::Disk { id, done });
             }
-            StorageLeaf::SyncWanted => self.links.make_durable(Waiter::Nobody),
-            StorageLeaf::SyncData => self.links.sync_data(),
-            StorageLeaf::SyncStore => self.links.sync_store(),
+            StorageLeaf::SyncWanted => links.make_durable(Waiter::Nobody),
+            StorageLeaf::SyncData => links.sync_data(),
+            StorageLeaf::SyncStore => links.sync_store(),
         }
     }
 }
@@ -321,19 +326,20 @@ fn expect_access<E: std::fmt::Display>(done: Result<(), E>) {
 
 /// Of the manager.
 pub(crate) struct ManagerHost<K: KernelSide> {
-    pub(crate) links: Arc<Links<K>>,
+    pub(crate) links: Weak<Links<K>>,
 }
 
 impl<K: KernelSide> Host<mgmtd::Manager<LocalStore>> for ManagerHost<K> {
     type Leaf = Waiter;
 
     fn route(&self, _now: Time, effect: mgmtd::Out, leaves: &mut Vec<Waiter>) {
+        let Some(links) = self.links.upgrade() else { return };
         match effect {
             mgmtd::Out::Answer {
                 call,
                 answer,
                 durable: false,
-            } => self.links.answer_session(call, answer),
+            } => links.answer_session(call, answer),
             mgmtd::Out::Answer {
                 call,
                 answer,
@@ -344,20 +350,21 @@ impl<K: KernelSide> Host<mgmtd::Manager<LocalStore>> for ManagerHost<K> {
     }
 
     fn perform(&self, waiter: Waiter) {
-        self.links.make_durable(waiter);
+        let Some(links) = self.links.upgrade() else { return };
+        links.make_durable(waiter);
     }
 }
 
 /// Of the session with the manager.
 pub(crate) struct SessionHost<K: KernelSide> {
-    pub(crate) links: Arc<Links<K>>,
+    pub(crate) links: Weak<Links<K>>,
 }
 
 impl<K: KernelSide> Host<session::Session> for SessionHost<K> {
     type Leaf = std::convert::Infallible;
 
     fn route(&self, _now: Time, effect: session::Out, _leaves: &mut Vec<Self::Leaf>) {
-        let links = &self.links;
+        let Some(links) = self.links.upgrade() else { return };
         match effect {
             session::Out::Call { call, request, .. } => links.to_manager(mgmtd::In::Request {
                 call: mgmtd::CallToken(u64::from(call.generation) << 32 | u64::from(call.slot)),

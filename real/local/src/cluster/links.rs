@@ -7,8 +7,8 @@
 //!   session ─► manager
 //! ```
 //!
-//! The fabric loses nothing, so each call is answered once without a timer. Cells hold handles of each other: the links are taken
-//! apart when the mount ends.
+//! The fabric loses nothing, so each call is answered once without a timer. Hosts of cells hold the links weakly: with the mount the
+//! links go, and with them cells, servers and the database.
 
 use super::durability::Durability;
 use super::{KernelSide, hosts};

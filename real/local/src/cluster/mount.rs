@@ -8,7 +8,7 @@
 use super::durability::{Durability, Waiter};
 use super::hosts::{ManagerHost, MetaHost, SessionHost, ShardHost, StorageHost, describe};
 use super::janitor::{self, Janitor};
-use super::links::{Cells, Links, ReplyRight};
+use super::links::{Cells, Links, ReplyRight, StorageCaller};
 use super::{KernelSide, bootstrap};
 use crate::directory::{Directory, DirectoryError, Identity};
 use crate::disk::room::RESERVE_BYTES_DEFAULT;
@@ -24,6 +24,7 @@ use flyer_cluster::storage::StorageServer;
 use flyer_cluster::{meta, storage};
 use flyer_pool::Pool;
 use flyer_runtime::{Limits, Runtime};
+use flyer_types::ids::OpId;
 use flyer_types::{Errno, Rng, Status, Text, WallTime};
 use flyer_vfs::shard::{Parts, shard_of};
 use flyer_vfs::{Caller, Config, Request, Shard, shard};
@@ -306,13 +307,15 @@ impl<K: KernelSide> Builder<'_, K> {
         };
         let (manager, routing) = bootstrap::start(stores.manager, &self.cluster, start)?;
         let meta = MetaServer::open(stores.meta, self.meta_options(), self.rng.split("meta"))?;
-        let storage = StorageServer::open(stores.storage, self.storage_options())?;
+        let mut storage = StorageServer::open(stores.storage, self.storage_options())?;
+        let nobody = StorageCaller::Meta(OpId::default());
+        bootstrap::make_target(&mut storage, nobody, start.now)?;
         let cells = Cells {
             shards: (0..self.options.shards).map(|index| self.shard(index)).collect(),
-            meta: self.cell("meta", meta, MetaHost { links: Arc::clone(self.links) }),
-            storage: self.cell("storage", storage, StorageHost { links: Arc::clone(self.links) }),
-            manager: self.cell("manager", manager, ManagerHost { links: Arc::clone(self.links) }),
-            session: self.cell("session", self.session(), SessionHost { links: Arc::clone(self.links) }),
+            meta: self.cell("meta", meta, MetaHost { links: Arc::downgrade(self.links) }),
+            storage: self.cell("storage", storage, StorageHost { links: Arc::downgrade(self.links) }),
+            manager: self.cell("manager", manager, ManagerHost { links: Arc::downgrade(self.links) }),
+            session: self.cell("session", self.session(), SessionHost { links: Arc::downgrade(self.links) }),
         };
         assert!(self.links.cells.set(cells).is_ok(), "cells are linked once");
         janitor::report(self.links);
@@ -347,7 +350,7 @@ impl<K: KernelSide> Builder<'_, K> {
                 ..flyer_client::storage::Options::default()
             },
             self.client.clone(),
-            first..=first + each - 1,
+            first..=(first - 1) + each,
             rng.split("storage"),
         );
         let parts = Parts {
@@ -358,7 +361,7 @@ impl<K: KernelSide> Builder<'_, K> {
             rng,
         };
         let machine = Shard::new(parts, Box::new(meta), Box::new(storage));
-        let links = Arc::clone(self.links);
+        let links = Arc::downgrade(self.links);
         self.cell("shard", machine, ShardHost { index, links })
     }
 
