@@ -30,14 +30,27 @@ impl Random {
     }
 }
 
+/// So many bytes of one value.
+#[derive(Clone, Copy, Debug)]
+struct Fill {
+    byte: u8,
+    len: usize,
+}
+
+impl Fill {
+    fn bytes(self) -> Vec<u8> {
+        vec![self.byte; self.len]
+    }
+}
+
 /// An operation; carried out twice.
 #[derive(Clone, Debug)]
 enum Op {
     Create(PathBuf, u64, u32),
     Open(PathBuf, usize, bool, bool, bool),
     Close(usize),
-    WriteAt(usize, u64, Vec<u8>),
-    Append(usize, Vec<u8>),
+    WriteAt(usize, u64, Fill),
+    Append(usize, Fill),
     ReadAt(usize, u64, usize),
     SetLen(usize, u64),
     Truncate(PathBuf, u64),
@@ -97,10 +110,10 @@ impl Side {
                 self.open[*slot] = None;
                 String::new()
             }
-            Op::WriteAt(slot, offset, bytes) => self.with(*slot, |file| file.write_all_at(bytes, *offset)),
-            Op::Append(slot, bytes) => self.with(*slot, |mut file| {
+            Op::WriteAt(slot, offset, fill) => self.with(*slot, |file| file.write_all_at(&fill.bytes(), *offset)),
+            Op::Append(slot, fill) => self.with(*slot, |mut file| {
                 file.seek(SeekFrom::End(0))?;
-                file.write_all(bytes)
+                file.write_all(&fill.bytes())
             }),
             Op::ReadAt(slot, offset, len) => self.with(*slot, |file| {
                 let mut bytes = vec![0; *len];
@@ -135,7 +148,7 @@ impl Side {
     fn with<T: std::fmt::Debug>(&self, slot: usize, act: impl FnOnce(&File) -> io::Result<T>) -> String {
         self.open[slot].as_ref().map_or_else(String::new, |file| {
             let said = show(act(file));
-            let stat = file.metadata().map(|metadata| (metadata.len(), metadata.nlink(), metadata.mode()));
+            let stat = file.metadata().map(|metadata| visible(&metadata));
             format!("{said} {}", show(stat))
         })
     }
@@ -198,13 +211,16 @@ fn draw(random: &mut Random) -> Op {
         _ => random.below(5_000_000),
     };
     let len = if random.below(4) == 0 { random.below(200_000) } else { random.below(5000) };
-    let bytes = || vec![u8::try_from(offset % 251 + 1).expect("small"); usize::try_from(len).expect("small")];
+    let fill = Fill {
+        byte: u8::try_from(offset % 251 + 1).expect("small"),
+        len: usize::try_from(len).expect("small"),
+    };
     match random.below(30) {
         0..3 => Op::Create(path, random.below(HANDLES as u64), [0o644, 0o600, 0o444, 0o777][usize::try_from(len % 4).expect("small")]),
         3..5 => Op::Open(path, slot, random.below(2) == 0, random.below(4) == 0, random.below(4) == 0),
         5 => Op::Close(slot),
-        6..10 => Op::WriteAt(slot, offset, bytes()),
-        10 => Op::Append(slot, bytes()),
+        6..10 => Op::WriteAt(slot, offset, fill),
+        10 => Op::Append(slot, fill),
         11..14 => Op::ReadAt(slot, offset, usize::try_from(len).expect("small")),
         14 => Op::SetLen(slot, offset),
         15 => Op::Truncate(path, offset),
