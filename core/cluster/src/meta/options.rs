@@ -134,6 +134,9 @@ pub struct Options {
     pub operation_timeout: Span,
     /// How long the reported space is believed.
     pub space_expire: Span,
+    /// Keep the sessions of files that are opened for reading only, too, so that such a file stays readable when its last name goes.
+    /// Upstream does not.
+    pub read_sessions: bool,
     /// Make a close durable before it is answered. POSIX asks that of `fsync` only.
     pub durable_close: bool,
     /// Garbage collection.
@@ -210,6 +213,7 @@ impl Default for Options {
             idempotent_sweep_interval: Span::from_secs(60),
             operation_timeout: Span::from_secs(5),
             space_expire: Span::from_secs(60),
+            read_sessions: true,
             durable_close: false,
             gc: GcOptions::default(),
             session: SessionOptions::default(),
@@ -246,6 +250,7 @@ impl Options {
             quirks: Quirks::UPSTREAM,
             time_granularity: Span::from_secs(1),
             idempotent_rename: false,
+            read_sessions: false,
             durable_close: true,
             session: SessionOptions {
                 sync_on_prune: false,

@@ -52,6 +52,33 @@ fn a_write_session_keeps_a_removed_file() {
 }
 
 #[test]
+fn a_read_session_keeps_a_removed_file_too() {
+    for (keeps, left) in [(true, 1), (false, 0)] {
+        let mut w = World::with(Options {
+            read_sessions: keeps,
+            ..Options::default()
+        });
+        let file = w.create("/f").unwrap();
+        w.write(&file, 1);
+        let session = w.session();
+        let mut request = w.open_req(by_id(file.id), OpenFlags::empty());
+        request.session = Some(session.clone());
+        w.ask(request).unwrap();
+        w.unlink("/f").unwrap();
+        w.pass(HOUR);
+        assert_eq!(w.chunks.len(), left, "read sessions: {keeps}");
+        // Closing tells nothing of the length: the reader has not changed it.
+        let mut close = w.close_req(file.id, &session);
+        close.update_length = false;
+        if keeps {
+            w.ask(close).unwrap();
+            w.pass(HOUR);
+            assert_eq!(w.chunks.len(), 0);
+        }
+    }
+}
+
+#[test]
 fn a_storage_that_fails_is_asked_again() {
     let _guard = flyer_types::mark::require(["meta.gc_put_off"]);
     let mut w = World::new();

@@ -1,7 +1,7 @@
 //! `open` and `create`.
 //!
 //! ```text
-//!   path ──► exists ──► checks ──► session stored if it is opened for writing ──► needTruncate = O_TRUNC
+//!   path ──► exists ──► checks ──► session stored ──► needTruncate = O_TRUNC
 //!        └─► missing (create) ──► chains, inode, entry, session
 //! ```
 //!
@@ -202,7 +202,8 @@ fn open_file<S: Store>(op: &mut Op<'_, S>, mut inode: Inode, opening: &Opening<'
     if inode != before {
         op.tx.put_inode(&inode);
     }
-    if let Some(session) = opening.session.filter(|_| opening.flags.writes()) {
+    let keeps = opening.flags.writes() || op.core.options.read_sessions;
+    if let Some(session) = opening.session.filter(|_| keeps) {
         op.put_session(inode.id, session);
     }
     Ok(inode)
