@@ -186,7 +186,12 @@ fn open_file<S: Store>(op: &mut Op<'_, S>, mut inode: Inode, opening: &Opening<'
     if !writes && check_hole && file.flags.contains(FileFlags::HAS_HOLE) {
         return fail(StatusCode::META_FILE_HAS_HOLE);
     }
+    let keeps = opening.flags.writes() || op.core.options.read_sessions;
+    let session = opening.session.filter(|_| keeps);
     if !writes {
+        if let Some(session) = session {
+            op.put_session(inode.id, session);
+        }
         return Ok(inode);
     }
     if !opening.dyn_stripe && file.dyn_stripe < file.layout.stripe_size {
@@ -202,8 +207,7 @@ fn open_file<S: Store>(op: &mut Op<'_, S>, mut inode: Inode, opening: &Opening<'
     if inode != before {
         op.tx.put_inode(&inode);
     }
-    let keeps = opening.flags.writes() || op.core.options.read_sessions;
-    if let Some(session) = opening.session.filter(|_| keeps) {
+    if let Some(session) = session {
         op.put_session(inode.id, session);
     }
     Ok(inode)
