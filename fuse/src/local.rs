@@ -48,7 +48,9 @@ impl Local {
 
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Local").field("mount", &self.mount).finish_non_exhaustive()
+        f.debug_struct("Local")
+            .field("mount", &self.mount)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +64,10 @@ impl FileSystem for Local {
     }
 
     fn start(&self, invalidations: Invalidations) {
-        assert!(self.invalidations.set(invalidations).is_ok(), "a file system is started once");
+        assert!(
+            self.invalidations.set(invalidations).is_ok(),
+            "a file system is started once"
+        );
     }
 
     fn sync(&self) -> Result<(), StopError> {

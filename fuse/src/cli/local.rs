@@ -56,7 +56,11 @@ pub fn open(options: &LocalOptions) -> Result<Arc<dyn FileSystem>, Failure> {
         dirty_bytes_max: options.memory_bytes / DIRTY_PART / u64::from(defaults.shards),
         ..Config::default()
     };
-    let opened = Local::open(&options.directory, &Options { config, ..defaults }, Arc::new(pool));
+    let opened = Local::open(
+        &options.directory,
+        &Options { config, ..defaults },
+        Arc::new(pool),
+    );
     match opened {
         Ok(local) => Ok(Arc::new(local)),
         Err(error) => Err(Failure::new(Kind::Local, error.to_string())),

@@ -198,8 +198,15 @@ fn names_that_go() {
 }
 
 fn shown() -> (Reply, Body) {
-    let on_wire = Body::new().u64(1).u32(250_000_000).u32(0).bytes(&attributes_on_wire(INODE).0);
-    (Reply::Attributes(attributes(InodeId(INODE)), Span::from_ms(1_250)), on_wire)
+    let on_wire = Body::new()
+        .u64(1)
+        .u32(250_000_000)
+        .u32(0)
+        .bytes(&attributes_on_wire(INODE).0);
+    (
+        Reply::Attributes(attributes(InodeId(INODE)), Span::from_ms(1_250)),
+        on_wire,
+    )
 }
 
 #[test]

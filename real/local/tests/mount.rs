@@ -1,5 +1,9 @@
 //! A mount of an embedded cluster without a kernel: requests go in, answers come out.
-#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not `in tests` for clippy")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are not `in tests` for clippy"
+)]
 
 use flyer_local::cluster::{KernelSide, Mount, OpenError, Options};
 use flyer_pool::Pool;
@@ -65,7 +69,9 @@ impl Cluster {
             flags: 2,
         };
         match self.ask(request) {
-            Ok(Reply::Created(entry, opened)) => (entry.attributes.expect("it was made").inode, opened.handle),
+            Ok(Reply::Created(entry, opened)) => {
+                (entry.attributes.expect("it was made").inode, opened.handle)
+            }
             other => panic!("create: {other:?}"),
         }
     }
@@ -100,7 +106,9 @@ impl Cluster {
             offset,
             into,
         };
-        let Ok(Reply::Data(data)) = self.ask(request) else { panic!("read") };
+        let Ok(Reply::Data(data)) = self.ask(request) else {
+            panic!("read")
+        };
         let bytes = self.0.pool().with_read(data, <[u8]>::to_vec).expect("it is ours");
         self.0.pool().free(into.id).expect("it is ours");
         bytes
@@ -117,7 +125,9 @@ impl Cluster {
 #[test]
 fn what_was_written_is_there_after_a_flush_and_after_opening_anew() {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let long: Vec<u8> = (0..3_000_000u32).map(|at| u8::try_from(at % 251).expect("small")).collect();
+    let long: Vec<u8> = (0..3_000_000u32)
+        .map(|at| u8::try_from(at % 251).expect("small"))
+        .collect();
     let cluster = Cluster::open(folder.path());
     let (inode, handle) = cluster.create(InodeId::ROOT, "short");
     assert_eq!(cluster.write(inode, handle, 0, b"hello"), Ok(Reply::Written(5)));
@@ -127,7 +137,10 @@ fn what_was_written_is_there_after_a_flush_and_after_opening_anew() {
     let (inode, handle) = cluster.create(InodeId::ROOT, "long");
     for (piece, bytes) in (0..).zip(long.chunks(100_000)) {
         let count = u32::try_from(bytes.len()).expect("small");
-        assert_eq!(cluster.write(inode, handle, piece * 100_000, bytes), Ok(Reply::Written(count)));
+        assert_eq!(
+            cluster.write(inode, handle, piece * 100_000, bytes),
+            Ok(Reply::Written(count))
+        );
     }
     let fsync = Request::Fsync {
         inode,
@@ -158,8 +171,13 @@ fn what_was_written_is_there_after_a_flush_and_after_opening_anew() {
 fn a_directory_is_opened_by_one_at_a_time() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let cluster = Cluster::open(folder.path());
-    let refused = Cluster::try_open(folder.path()).map(drop).expect_err("it is in use");
-    assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+    let refused = Cluster::try_open(folder.path())
+        .map(drop)
+        .expect_err("it is in use");
+    assert!(
+        refused.to_string().contains(&std::process::id().to_string()),
+        "{refused}"
+    );
     cluster.0.end().expect("nothing is lost");
     drop(cluster);
     drop(Cluster::open(folder.path()));

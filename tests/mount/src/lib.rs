@@ -3,6 +3,10 @@
 //! A mount is a child process in the foreground, so that a test can kill it; dropping a [`Mount`] unmounts whatever happens. Tests
 //! fail where `/dev/fuse` exists and a mount does not work; they never skip.
 #![allow(clippy::expect_used, reason = "everything here is a helper of tests")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program that is watched from outside takes time"
+)]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -187,7 +191,7 @@ impl Drop for Mount {
 
 /// Takes a mount away, whatever is going on in it. A path that is not mounted is left as it is.
 fn detach(path: &Path) {
-    drop(rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH));
+    let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
 }
 
 /// Everything a command said.
@@ -207,6 +211,10 @@ pub fn shell(directory: &Path, script: &str) -> String {
         .output()
         .expect("bash starts");
     let said = text(&output);
-    assert!(output.status.success(), "{script}\nfailed with {}:\n{said}", output.status);
+    assert!(
+        output.status.success(),
+        "{script}\nfailed with {}:\n{said}",
+        output.status
+    );
     said
 }

@@ -7,7 +7,15 @@
 //! * each word of a file is the one that was there at its last `fsync`, or one that was written later, never anything else.
 //!
 //! `FLYER_CRASH_ROUNDS` sets the number of rounds (20), `FLYER_CRASH_SEED` the seed (1).
-#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not `in tests` for clippy")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are not `in tests` for clippy"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the program is killed after a random time, under threads that work"
+)]
 
 use flyer_mount_tests::{Mount, Place};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +111,11 @@ impl Worker {
     }
 
     /// Notes that a change of names begins, carries it out, and notes that it was acknowledged.
-    fn change(&mut self, after: BTreeMap<u64, u64>, act: impl FnOnce(&Self) -> io::Result<()>) -> io::Result<()> {
+    fn change(
+        &mut self,
+        after: BTreeMap<u64, u64>,
+        act: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.history.names.push(after);
         self.history.last_acknowledged = false;
         act(self)?;
@@ -136,9 +148,15 @@ impl Worker {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let Some((name, file)) = self.pick() else { return Ok(()) };
+        let Some((name, file)) = self.pick() else {
+            return Ok(());
+        };
         self.history.versions += 1;
-        let words = 1 + if self.random.below(3) == 0 { self.random.below(20_000) } else { self.random.below(600) };
+        let words = 1 + if self.random.below(3) == 0 {
+            self.random.below(20_000)
+        } else {
+            self.random.below(600)
+        };
         let write = Write {
             at: self.random.below(WORDS_MAX - words),
             words,
@@ -147,13 +165,20 @@ impl Worker {
         let content = self.history.files.get_mut(&file).expect("it was made");
         content.writes.push(write);
         let word = value(file, write.version).to_le_bytes();
-        let bytes: Vec<u8> = word.iter().copied().cycle().take(usize::try_from(words).expect("small") * WORD).collect();
+        let bytes: Vec<u8> = word
+            .iter()
+            .copied()
+            .cycle()
+            .take(usize::try_from(words).expect("small") * WORD)
+            .collect();
         let handle = OpenOptions::new().write(true).open(self.path(name))?;
         handle.write_all_at(&bytes, write.at * WORD as u64)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let Some((name, file)) = self.pick() else { return Ok(()) };
+        let Some((name, file)) = self.pick() else {
+            return Ok(());
+        };
         let synced = self.history.files[&file].writes.len();
         File::open(self.path(name))?.sync_all()?;
         self.history.files.get_mut(&file).expect("it was made").synced = synced;
@@ -168,7 +193,9 @@ impl Worker {
     }
 
     fn rename(&mut self) -> io::Result<()> {
-        let Some((from, file)) = self.pick() else { return Ok(()) };
+        let Some((from, file)) = self.pick() else {
+            return Ok(());
+        };
         let to = self.random.below(40);
         if from == to {
             return Ok(());
@@ -180,7 +207,9 @@ impl Worker {
     }
 
     fn unlink(&mut self) -> io::Result<()> {
-        let Some((name, _)) = self.pick() else { return Ok(()) };
+        let Some((name, _)) = self.pick() else {
+            return Ok(());
+        };
         let mut after = self.names().clone();
         after.remove(&name);
         self.change(after, |worker| fs::remove_file(worker.path(name)))
@@ -192,7 +221,10 @@ fn work(mut worker: Worker, dying: &AtomicBool) -> Worker {
     loop {
         if let Err(error) = worker.step() {
             // Whatever happens to an operation whose file system is dying or gone, an operation before that does not fail.
-            assert!(dying.load(Ordering::SeqCst), "an operation failed though nothing was wrong yet: {error}");
+            assert!(
+                dying.load(Ordering::SeqCst),
+                "an operation failed though nothing was wrong yet: {error}"
+            );
             return worker;
         }
     }
@@ -203,24 +235,38 @@ fn verify(worker: &Worker) -> (BTreeMap<u64, u64>, BTreeMap<u64, Vec<u64>>) {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(&worker.directory).expect("the directory is there") {
         let name = entry.expect("it can be listed").file_name();
-        let name = name.to_str().and_then(|name| name.strip_prefix('n')).expect("a name of ours");
+        let name = name
+            .to_str()
+            .and_then(|name| name.strip_prefix('n'))
+            .expect("a name of ours");
         found.insert(name.parse::<u64>().expect("a name of ours"));
     }
-    let contents: BTreeMap<u64, Vec<u64>> = found.iter().map(|name| (*name, words_of(&worker.path(*name)))).collect();
+    let contents: BTreeMap<u64, Vec<u64>> = found
+        .iter()
+        .map(|name| (*name, words_of(&worker.path(*name))))
+        .collect();
     let fits = |state: &&BTreeMap<u64, u64>| {
         state.keys().copied().collect::<BTreeSet<_>>() == found
-            && state.iter().all(|(name, file)| contents[name].iter().all(|word| *word == 0 || (word - 1) >> 32 == *file))
+            && state.iter().all(|(name, file)| {
+                contents[name]
+                    .iter()
+                    .all(|word| *word == 0 || (word - 1) >> 32 == *file)
+            })
     };
     let least = worker.history.names_synced.saturating_sub(1);
-    let state = worker.history.names[least..].iter().rev().find(fits).unwrap_or_else(|| {
-        panic!(
-            "{}: {found:?} is no state from {least} to {}, the last of which is {:?} (acknowledged: {})",
-            worker.directory.display(),
-            worker.history.names.len() - 1,
-            worker.names(),
-            worker.history.last_acknowledged,
-        )
-    });
+    let state = worker.history.names[least..]
+        .iter()
+        .rev()
+        .find(fits)
+        .unwrap_or_else(|| {
+            panic!(
+                "{}: {found:?} is no state from {least} to {}, the last of which is {:?} (acknowledged: {})",
+                worker.directory.display(),
+                worker.history.names.len() - 1,
+                worker.names(),
+                worker.history.last_acknowledged,
+            )
+        });
     for (name, file) in state {
         verify_content(*file, &worker.history.files[file], &contents[name]);
     }
@@ -229,7 +275,12 @@ fn verify(worker: &Worker) -> (BTreeMap<u64, u64>, BTreeMap<u64, Vec<u64>>) {
 
 fn words_of(path: &Path) -> Vec<u64> {
     let bytes = fs::read(path).expect("a file that is listed can be read");
-    assert_eq!(bytes.len() % WORD, 0, "{}: words are written whole", path.display());
+    assert_eq!(
+        bytes.len() % WORD,
+        0,
+        "{}: words are written whole",
+        path.display()
+    );
     bytes
         .chunks_exact(WORD)
         .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
@@ -242,19 +293,32 @@ fn verify_content(file: u64, content: &Content, words: &[u64]) {
             .iter()
             .rev()
             .find(|write| (write.at..write.at + write.words).contains(&position));
-        let base = || usize::try_from(position).ok().and_then(|position| content.base.get(position));
-        write.map_or_else(|| base().copied().unwrap_or(0), |write| value(file, write.version))
+        let base = || {
+            usize::try_from(position)
+                .ok()
+                .and_then(|position| content.base.get(position))
+        };
+        write.map_or_else(
+            || base().copied().unwrap_or(0),
+            |write| value(file, write.version),
+        )
     };
     let (synced, later) = content.writes.split_at(content.synced);
     let base_len = u64::try_from(content.base.len()).expect("small");
-    let synced_len = synced.iter().map(|write| write.at + write.words).fold(base_len, u64::max);
+    let synced_len = synced
+        .iter()
+        .map(|write| write.at + write.words)
+        .fold(base_len, u64::max);
     let len = u64::try_from(words.len()).expect("small");
-    assert!(len >= synced_len, "file {file}: {len} words, but {synced_len} were fsynced");
+    assert!(
+        len >= synced_len,
+        "file {file}: {len} words, but {synced_len} were fsynced"
+    );
     for (position, word) in (0..).zip(words) {
         let allowed = *word == at(position, synced)
-            || later
-                .iter()
-                .any(|write| (write.at..write.at + write.words).contains(&position) && *word == value(file, write.version));
+            || later.iter().any(|write| {
+                (write.at..write.at + write.words).contains(&position) && *word == value(file, write.version)
+            });
         assert!(
             allowed,
             "file {file}, word {position}: {word:#x}; fsynced was {:#x}",
@@ -288,14 +352,20 @@ fn load(mount: Mount, workers: Vec<Worker>, delay: Duration) -> Vec<Worker> {
         std::thread::sleep(delay);
         dying.store(true, Ordering::SeqCst);
         mount.kill();
-        handles.into_iter().map(|handle| handle.join().expect("the worker did not panic")).collect()
+        handles
+            .into_iter()
+            .map(|handle| handle.join().expect("the worker did not panic"))
+            .collect()
     })
 }
 
 #[test]
 fn what_was_promised_survives_kills() {
     let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+        std::env::var(name).map_or(default, |text| {
+            text.parse()
+                .unwrap_or_else(|_| panic!("{name}={text} is no number"))
+        })
     };
     let rounds = number("FLYER_CRASH_ROUNDS", 20);
     let mut random = Random(number("FLYER_CRASH_SEED", 1));
@@ -315,7 +385,9 @@ fn what_was_promised_survives_kills() {
     for worker in &workers {
         fs::create_dir(&worker.directory).expect("a new directory");
     }
-    File::open(mount.path()).and_then(|root| root.sync_all()).expect("the root can be synced");
+    File::open(mount.path())
+        .and_then(|root| root.sync_all())
+        .expect("the root can be synced");
     let mut mount = mount;
     for round in 0..rounds {
         let delay = Duration::from_millis(20 + random.below(600));

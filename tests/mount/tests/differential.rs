@@ -2,7 +2,11 @@
 //! attribute is the same.
 //!
 //! `FLYER_DIFFERENTIAL_OPS` sets the number of operations (20,000), `FLYER_DIFFERENTIAL_SEED` the seed (1).
-#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not `in tests` for clippy")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are not `in tests` for clippy"
+)]
 
 use flyer_mount_tests::Place;
 use std::collections::BTreeMap;
@@ -12,6 +16,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+/// Operations, if nobody says otherwise.
+const OPS: u64 = 20_000;
+
 /// Files that may be open at the same time.
 const HANDLES: usize = 8;
 
@@ -19,7 +26,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let mut z = self.0;
         z = (z ^ (z >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         z ^ (z >> 33)
@@ -68,10 +78,72 @@ enum Op {
     Slurp(PathBuf),
 }
 
+impl Op {
+    /// The open file that it is about.
+    fn slot(&self) -> Option<usize> {
+        match self {
+            Self::WriteAt(slot, ..)
+            | Self::Append(slot, _)
+            | Self::ReadAt(slot, ..)
+            | Self::SetLen(slot, _)
+            | Self::Sync(slot) => Some(*slot),
+            Self::Create(..)
+            | Self::Open(..)
+            | Self::Close(_)
+            | Self::Truncate(..)
+            | Self::Mkdir(_)
+            | Self::Rmdir(_)
+            | Self::Unlink(_)
+            | Self::Rename(..)
+            | Self::Link(..)
+            | Self::Symlink(..)
+            | Self::ReadLink(_)
+            | Self::Chmod(..)
+            | Self::Stat(_)
+            | Self::List(_)
+            | Self::Slurp(_) => None,
+        }
+    }
+
+    /// What kind it is.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Create(..) => "create",
+            Self::Open(..) => "open",
+            Self::Close(_) => "close",
+            Self::WriteAt(..) => "write",
+            Self::Append(..) => "append",
+            Self::ReadAt(..) => "read",
+            Self::SetLen(..) => "set length",
+            Self::Truncate(..) => "truncate",
+            Self::Sync(_) => "sync",
+            Self::Mkdir(_) => "mkdir",
+            Self::Rmdir(_) => "rmdir",
+            Self::Unlink(_) => "unlink",
+            Self::Rename(..) => "rename",
+            Self::Link(..) => "link",
+            Self::Symlink(..) => "symlink",
+            Self::ReadLink(_) => "read link",
+            Self::Chmod(..) => "chmod",
+            Self::Stat(_) => "stat",
+            Self::List(_) => "list",
+            Self::Slurp(_) => "slurp",
+        }
+    }
+}
+
+/// Operations that have to succeed at least once in a run of [`OPS`], or it compares nothing but refusals.
+const KINDS: usize = 20;
+
+/// The same of those on open files that have no name any more: write, append, read, set length, sync.
+const KINDS_UNLINKED: usize = 5;
+
 /// A tree with its open files.
 struct Side {
     root: PathBuf,
     open: Vec<Option<File>>,
+    /// How many operations have succeeded, by kind and by whether the open file had lost its last name.
+    succeeded: BTreeMap<(&'static str, bool), u64>,
 }
 
 /// What an operation said, in a form that can be compared.
@@ -87,6 +159,7 @@ impl Side {
         Self {
             root,
             open: (0..HANDLES).map(|_| None).collect(),
+            succeeded: BTreeMap::new(),
         }
     }
 
@@ -94,23 +167,51 @@ impl Side {
         self.root.join(path)
     }
 
+    /// Carries out an operation, and takes note of a success.
     fn act(&mut self, op: &Op) -> String {
+        let said = self.act_on_handle(op);
+        let is_refused = said.is_empty() && !matches!(op, Op::Close(_)) || said.starts_with("errno");
+        if !is_refused {
+            let open = op.slot().and_then(|slot| self.open[slot].as_ref());
+            let stat = open.and_then(|file| file.metadata().ok());
+            let is_unlinked = stat.is_some_and(|stat| stat.is_file() && stat.nlink() == 0);
+            *self.succeeded.entry((op.kind(), is_unlinked)).or_default() += 1;
+        }
+        said
+    }
+
+    fn act_on_handle(&mut self, op: &Op) -> String {
         match op {
             Op::Create(path, slot, mode) => {
-                let made = OpenOptions::new().read(true).write(true).create_new(true).mode(*mode).open(self.at(path));
+                let made = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .mode(*mode)
+                    .open(self.at(path));
                 let slot = usize::try_from(*slot).expect("small");
                 show(made.map(|file| self.open[slot] = Some(file)))
             }
             Op::Open(path, slot, write, append, truncate) => {
                 let mut options = OpenOptions::new();
-                options.read(true).write(*write).append(*append).truncate(*truncate && *write && !*append);
-                show(options.open(self.at(path)).map(|file| self.open[*slot] = Some(file)))
+                options
+                    .read(true)
+                    .write(*write)
+                    .append(*append)
+                    .truncate(*truncate && *write && !*append);
+                show(
+                    options
+                        .open(self.at(path))
+                        .map(|file| self.open[*slot] = Some(file)),
+                )
             }
             Op::Close(slot) => {
                 self.open[*slot] = None;
                 String::new()
             }
-            Op::WriteAt(slot, offset, fill) => self.with(*slot, |file| file.write_all_at(&fill.bytes(), *offset)),
+            Op::WriteAt(slot, offset, fill) => {
+                self.with(*slot, |file| file.write_all_at(&fill.bytes(), *offset))
+            }
             Op::Append(slot, fill) => self.with(*slot, |mut file| {
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(&fill.bytes())
@@ -166,7 +267,10 @@ impl Side {
             Op::Link(from, to) => show(fs::hard_link(self.at(from), self.at(to))),
             Op::Symlink(target, path) => show(symlink(target, self.at(path))),
             Op::ReadLink(path) => show(fs::read_link(self.at(path))),
-            Op::Chmod(path, mode) => show(fs::set_permissions(self.at(path), fs::Permissions::from_mode(*mode))),
+            Op::Chmod(path, mode) => show(fs::set_permissions(
+                self.at(path),
+                fs::Permissions::from_mode(*mode),
+            )),
             Op::Stat(path) => show(fs::symlink_metadata(self.at(path)).map(|metadata| visible(&metadata))),
             Op::List(path) => show(list(&self.at(path))),
             Op::Slurp(path) => {
@@ -174,7 +278,14 @@ impl Side {
                 let read = File::open(self.at(path)).and_then(|mut file| file.read_to_end(&mut bytes));
                 show(read.map(|got| (got, digest(&bytes))))
             }
-            other => unreachable!("{other:?} is about an open file"),
+            Op::Create(..)
+            | Op::Open(..)
+            | Op::Close(_)
+            | Op::WriteAt(..)
+            | Op::Append(..)
+            | Op::ReadAt(..)
+            | Op::SetLen(..)
+            | Op::Sync(_) => unreachable!("{op:?} is about an open file"),
         }
     }
 }
@@ -182,7 +293,13 @@ impl Side {
 /// What of an inode has to be equal: for directories the length is each file system's own business.
 fn visible(metadata: &fs::Metadata) -> (u32, u64, u64, u32, u32) {
     let len = if metadata.is_dir() { 0 } else { metadata.len() };
-    (metadata.mode(), metadata.nlink(), len, metadata.uid(), metadata.gid())
+    (
+        metadata.mode(),
+        metadata.nlink(),
+        len,
+        metadata.uid(),
+        metadata.gid(),
+    )
 }
 
 fn list(path: &Path) -> io::Result<Vec<(OsString, bool)>> {
@@ -199,7 +316,9 @@ fn list(path: &Path) -> io::Result<Vec<(OsString, bool)>> {
 }
 
 fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn draw(random: &mut Random) -> Op {
@@ -210,14 +329,28 @@ fn draw(random: &mut Random) -> Op {
         1 => random.below(300_000),
         _ => random.below(5_000_000),
     };
-    let len = if random.below(4) == 0 { random.below(200_000) } else { random.below(5000) };
+    let len = if random.below(4) == 0 {
+        random.below(200_000)
+    } else {
+        random.below(5000)
+    };
     let fill = Fill {
         byte: u8::try_from(offset % 251 + 1).expect("small"),
         len: usize::try_from(len).expect("small"),
     };
     match random.below(30) {
-        0..3 => Op::Create(path, random.below(HANDLES as u64), [0o644, 0o600, 0o444, 0o777][usize::try_from(len % 4).expect("small")]),
-        3..5 => Op::Open(path, slot, random.below(2) == 0, random.below(4) == 0, random.below(4) == 0),
+        0..3 => Op::Create(
+            path,
+            random.below(HANDLES as u64),
+            [0o644, 0o600, 0o444, 0o777][usize::try_from(len % 4).expect("small")],
+        ),
+        3..5 => Op::Open(
+            path,
+            slot,
+            random.below(2) == 0,
+            random.below(4) == 0,
+            random.below(4) == 0,
+        ),
         5 => Op::Close(slot),
         6..10 => Op::WriteAt(slot, offset, fill),
         10 => Op::Append(slot, fill),
@@ -244,7 +377,11 @@ fn draw_path(random: &mut Random) -> PathBuf {
     for _ in 0..random.below(3) {
         path.push(format!("d{}", random.below(3)));
     }
-    path.push(format!("{}{}", if random.below(3) == 0 { "d" } else { "f" }, random.below(6)));
+    path.push(format!(
+        "{}{}",
+        if random.below(3) == 0 { "d" } else { "f" },
+        random.below(6)
+    ));
     path
 }
 
@@ -274,9 +411,12 @@ fn everything(root: &Path) -> BTreeMap<PathBuf, String> {
 #[test]
 fn the_mount_behaves_like_a_local_directory() {
     let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+        std::env::var(name).map_or(default, |text| {
+            text.parse()
+                .unwrap_or_else(|_| panic!("{name}={text} is no number"))
+        })
     };
-    let ops = number("FLYER_DIFFERENTIAL_OPS", 20_000);
+    let ops = number("FLYER_DIFFERENTIAL_OPS", OPS);
     let seed = number("FLYER_DIFFERENTIAL_SEED", 1);
     let mut random = Random(seed);
     let place = Place::new();
@@ -291,10 +431,20 @@ fn the_mount_behaves_like_a_local_directory() {
         let [expected, said] = sides.each_mut().map(|side| side.act(&op));
         assert_eq!(said, expected, "operation {count} of seed {seed}: {op:?}");
     }
-    drop(sides);
+    let [reached, _] = sides.map(|side| side.succeeded);
+    println!("succeeded, of {ops}: {reached:?}");
+    if ops >= OPS {
+        let unlinked = reached.keys().filter(|(_, is_unlinked)| *is_unlinked).count();
+        assert_eq!(unlinked, KINDS_UNLINKED, "{reached:?}");
+        assert_eq!(reached.len(), KINDS + KINDS_UNLINKED, "{reached:?}");
+    }
     assert_eq!(everything(&mounted), everything(&local), "seed {seed}");
     mount.unmount();
     let mount = place.mount();
-    assert_eq!(everything(&mounted), everything(&local), "seed {seed}, mounted again");
+    assert_eq!(
+        everything(&mounted),
+        everything(&local),
+        "seed {seed}, mounted again"
+    );
     mount.unmount();
 }

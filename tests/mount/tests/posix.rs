@@ -2,7 +2,11 @@
 //!
 //! The programs are `pjdfstest` 0.2.2 and `fsx` 0.3.2 of their crates, found in `FLYER_TOOLS` or `target/tools/bin`, where the stage
 //! `mount` of `tests/run` puts them. `FLYER_FSX_OPS` sets the number of operations of fsx (100,000).
-#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests are not `in tests` for clippy")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are not `in tests` for clippy"
+)]
 
 use flyer_mount_tests::{Place, program, text};
 use std::collections::BTreeMap;
@@ -33,7 +37,9 @@ fn tool(name: &str) -> PathBuf {
         || {
             let program = program();
             let target = program.parent().and_then(|profile| profile.parent());
-            target.expect("the program lies in a target folder").join("tools/bin")
+            target
+                .expect("the program lies in a target folder")
+                .join("tools/bin")
         },
         PathBuf::from,
     );
@@ -86,15 +92,29 @@ fn pjdfstest_passes_whatever_3fs_can_express() {
         .filter(|(_, outcome)| *outcome == "FAILED")
         .map(|(name, _)| name.as_str())
         .collect();
-    let unlisted: Vec<&&str> = failed.iter().filter(|name| !listed.contains_key(**name)).collect();
+    let unlisted: Vec<&&str> = failed
+        .iter()
+        .filter(|name| !listed.contains_key(**name))
+        .collect();
     let passing: Vec<&&str> = listed
         .keys()
         .filter(|name| outcomes.get(**name).is_none_or(|outcome| outcome == "ok"))
         .collect();
     let count = |wanted: &str| outcomes.values().filter(|outcome| *outcome == wanted).count();
-    println!("{} passed, {} skipped, {} failed as listed", count("ok"), count("skipped"), failed.len());
-    assert!(unlisted.is_empty(), "failed without being listed: {unlisted:#?}\n{said}");
-    assert!(passing.is_empty(), "listed as unexpressible, but they pass or do not exist: {passing:#?}");
+    println!(
+        "{} passed, {} skipped, {} failed as listed",
+        count("ok"),
+        count("skipped"),
+        failed.len()
+    );
+    assert!(
+        unlisted.is_empty(),
+        "failed without being listed: {unlisted:#?}\n{said}"
+    );
+    assert!(
+        passing.is_empty(),
+        "listed as unexpressible, but they pass or do not exist: {passing:#?}"
+    );
     mount.unmount();
 }
 

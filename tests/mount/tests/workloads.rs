@@ -1,5 +1,8 @@
 //! What people do with a file system, done by the programs they use.
-#![allow(clippy::expect_used, reason = "helpers of tests are not `in tests` for clippy")]
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests are not `in tests` for clippy"
+)]
 
 use flyer_mount_tests::{Place, shell};
 
@@ -24,14 +27,26 @@ fn git_clones_and_finds_its_objects_sound() {
         "#,
     );
     let mount = place.mount();
-    let script = format!("git clone -q {} clone && cd clone && git fsck --full && git status --porcelain", origin.display());
+    let script = format!(
+        "git clone -q {} clone && cd clone && git fsck --full && git status --porcelain",
+        origin.display()
+    );
     let said = shell(mount.path(), &script);
     assert!(!said.contains("error"), "{said}");
-    assert_eq!(shell(mount.path(), "git -C clone ls-files | wc -l").trim(), "5000");
+    assert_eq!(
+        shell(mount.path(), "git -C clone ls-files | wc -l").trim(),
+        "5000"
+    );
     mount.unmount();
     let mount = place.mount();
-    shell(mount.path(), "cd clone && git fsck --full && test -z \"$(git status --porcelain)\"");
-    shell(mount.path(), &format!("diff -r --exclude=.git {} clone", origin.display()));
+    shell(
+        mount.path(),
+        "cd clone && git fsck --full && test -z \"$(git status --porcelain)\"",
+    );
+    shell(
+        mount.path(),
+        &format!("diff -r --exclude=.git {} clone", origin.display()),
+    );
     mount.unmount();
 }
 
@@ -117,7 +132,12 @@ fn sqlite_keeps_its_integrity() {
 fn fio_verifies_what_it_wrote() {
     let place = Place::new();
     let mount = place.mount();
-    for engine in ["psync", "psync --direct=1", "mmap", "libaio --direct=1 --iodepth=16"] {
+    for engine in [
+        "psync",
+        "psync --direct=1",
+        "mmap",
+        "libaio --direct=1 --iodepth=16",
+    ] {
         let script = format!(
             "fio --name=v --ioengine={engine} --rw=randwrite --bs=4k --size=64m --verify=crc32c --verify_fatal=1 \
              --randseed=7 --group_reporting --output-format=terse --minimal >/dev/null && rm v.0.0"

@@ -7,8 +7,10 @@
 //! `tests/run no-std` builds it, and then once more with the feature `counter-proof`, which has to fail.
 #![no_std]
 
+use flyer_client as _;
 use flyer_cluster as _;
 use flyer_types as _;
+use flyer_vfs as _;
 use flyer_wire as _;
 
 /// The panic handler that collides with the one of `std`.

@@ -7,7 +7,7 @@
 //!
 //! Three tables say all of it: `CORE` for packages inside `core`, `FOLDERS` for everything else, and `EXTRA` for
 //! single arrows beyond them. A package that no table knows fails. What only tests of a package need
-//! (`dev-dependencies`) may also be the package itself or one of `TEST_HELPERS`.
+//! (`dev-dependencies`) may also be the package itself, one of `TEST_HELPERS`, or a row of `TEST_EXTRA`.
 
 use crate::cargo::{self, Package};
 use crate::{TextFile, Violation};
@@ -39,7 +39,7 @@ const FOLDERS: &[(&str, &[&str], &[&str])] = &[
     ("fuse/", &["flyer"], &["core/", "real/"]),
     (
         "tests/",
-        &["flyer-tidy", "flyer-bench", "flyer-no-std"],
+        &["flyer-bench", "flyer-mount-tests", "flyer-no-std", "flyer-tidy"],
         &["core/", "real/", "sim/"],
     ),
 ];
@@ -48,6 +48,12 @@ const FOLDERS: &[(&str, &[&str], &[&str])] = &[
 const EXTRA: &[(&str, &str)] = &[
     // The madsim host runs the real drivers.
     ("flyer-sim-cluster", "flyer-real-tcp"),
+];
+
+/// Single arrows that only `dev-dependencies` may follow, with the reason.
+const TEST_EXTRA: &[(&str, &str)] = &[
+    // Tests of the file system drive the real metadata server, not an imitation of it.
+    ("flyer-vfs", "flyer-cluster"),
 ];
 
 /// Packages below `tests/` that exist to be used by the tests of other packages.
@@ -95,7 +101,8 @@ pub fn check(packages: &[Package], manifests: &[TextFile]) -> Vec<Violation> {
 }
 
 fn is_allowed(from: &str, to: &str, dev: bool) -> bool {
-    if EXTRA.contains(&(from, to)) || (dev && (from == to || TEST_HELPERS.contains(&to))) {
+    let for_tests = from == to || TEST_HELPERS.contains(&to) || TEST_EXTRA.contains(&(from, to));
+    if EXTRA.contains(&(from, to)) || (dev && for_tests) {
         return true;
     }
     if let Some((_, allowed)) = CORE.iter().find(|(name, _)| *name == from) {
@@ -152,6 +159,9 @@ mod tests {
         assert!(is_refused("flyer-types", "core/types", "flyer-wire", true));
         assert!(is_refused("flyer-rpc", "core/rpc", "flyer-vfs", false));
         assert!(is_refused("flyer-vfs", "core/vfs", "flyer-real-tcp", false));
+        assert!(is_refused("flyer-vfs", "core/vfs", "flyer-cluster", false));
+        assert!(is_refused("flyer-client", "core/client", "flyer-cluster", true));
+        assert!(is_refused("flyer-mount-tests", "tests/mount", "flyer", false));
         assert!(is_refused("flyer-real-tcp", "real/tcp", "flyer", false));
         assert!(is_refused("flyer-fuzz", "fuzz", "flyer-sim-cluster", false));
         assert!(is_refused("flyer-bench", "tests/bench", "flyer", false));
@@ -170,6 +180,7 @@ mod tests {
             found("flyer-sim-cluster", "sim/cluster", "flyer-real-tcp", false),
             none
         );
+        assert_eq!(found("flyer-vfs", "core/vfs", "flyer-cluster", true), none);
         assert_eq!(found("flyer", "fuse", "flyer-vfs", false), none);
         assert_eq!(found("flyer-fuzz", "fuzz", "flyer-wire", false), none);
     }

@@ -17,13 +17,16 @@ struct Ban {
     is_macro: bool,
     /// Folders in which it is allowed.
     allowed_below: &'static [&'static str],
-    /// Whether tests inside those folders must do without it all the same.
-    not_in_tests: bool,
+    /// Folders in which tests may use it.
+    tests_below: &'static [&'static str],
     /// What to do instead.
     remedy: &'static str,
 }
 
 const HOSTS: &[&str] = &["real/", "fuse/"];
+/// Hosts, and the tests that watch and kill a program from outside: it has no clock that they could set.
+const HOSTS_AND_WATCHERS: &[&str] = &["real/", "fuse/", "tests/mount/"];
+const CLOCKS: &[&str] = &["real/", "fuse/", "tests/bench/", "tests/mount/"];
 const CLOCK: &str = "take the time as an argument; clocks live in `real`";
 const THREAD: &str = "write a machine; threads live in `real`";
 const SLEEP: &str = "use a deadline of a machine; tests wait for an event, never for a duration";
@@ -32,14 +35,14 @@ const UNFINISHED: &str = "finish it or leave it out";
 const UNSAFE: &str = "move it to `real` or `fuse`, or find a safe way";
 
 const BANS: &[Ban] = &[
-    ban(&["Instant", "now"], &["real/", "fuse/", "tests/bench/"], CLOCK),
+    ban(&["Instant", "now"], CLOCKS, CLOCK),
     ban(&["SystemTime", "now"], HOSTS, CLOCK),
-    ban(&["thread", "spawn"], HOSTS, THREAD),
-    ban(&["thread", "scope"], HOSTS, THREAD),
+    ban(&["thread", "spawn"], HOSTS_AND_WATCHERS, THREAD),
+    ban(&["thread", "scope"], HOSTS_AND_WATCHERS, THREAD),
     ban(&["thread", "Builder"], HOSTS, THREAD),
     ban(&["thread", "*"], HOSTS, THREAD),
     Ban {
-        not_in_tests: true,
+        tests_below: &["tests/mount/"],
         ..ban(&["thread", "sleep"], HOSTS, SLEEP)
     },
     ban(&["rand", "random"], HOSTS, RANDOM),
@@ -70,7 +73,7 @@ const fn ban(
         names,
         is_macro: false,
         allowed_below,
-        not_in_tests: false,
+        tests_below: allowed_below,
         remedy,
     }
 }
@@ -133,8 +136,12 @@ impl Ban {
     }
 
     fn allows(&self, path: &str, in_tests: bool) -> bool {
-        let in_folder = self.allowed_below.iter().any(|folder| path.starts_with(folder));
-        in_folder && !(in_tests && self.not_in_tests)
+        let folders = if in_tests {
+            self.tests_below
+        } else {
+            self.allowed_below
+        };
+        folders.iter().any(|folder| path.starts_with(folder))
     }
 }
 
@@ -210,6 +217,18 @@ mod tests {
         let clock = "fn f() { std::time::Instant::now(); }\n";
         assert_eq!(found("tests/bench/src/a.rs", clock), Vec::<String>::new());
         assert_eq!(found("tests/chaos/src/a.rs", clock), ["1:Instant::now"]);
+    }
+
+    #[test]
+    fn tests_of_real_mounts_may_watch_and_kill() {
+        let watch =
+            "fn f() {\nstd::thread::scope(g);\nstd::thread::sleep(d);\nstd::time::Instant::now();\n}\n";
+        assert_eq!(found("tests/mount/tests/a.rs", watch), Vec::<String>::new());
+        let expected = ["2:thread::scope", "3:thread::sleep", "4:Instant::now"];
+        assert_eq!(found("core/vfs/tests/a.rs", watch), expected);
+        let other = "fn f() {\nunsafe { g() }\nstd::time::SystemTime::now();\nrand::rng();\n}\n";
+        let expected = ["2:unsafe", "3:SystemTime::now", "4:rand::rng"];
+        assert_eq!(found("tests/mount/tests/a.rs", other), expected);
     }
 
     #[test]

@@ -7,6 +7,10 @@
 //!                                     └─ no ─► done
 //! ```
 //!
+//! Of an inode that the kernel refers to and the server has no more, the attributes told last are the answer, without a link: its name
+//! went while a descriptor was open or a process had it as its directory. A name that somebody else has removed is seen to be gone
+//! when the kernel looks it up again, not later than `entry_timeout`.
+//!
 //! Neither ever fails or waits long because of someone's unwritten data: one try is made, and what it does not achieve is left to who
 //! wrote. No attributes are invalidated here; the kernel would distrust the very answer.
 
@@ -166,7 +170,7 @@ impl Look {
                 }
                 Err(status) => {
                     let is_gone = status.code == StatusCode::META_NOT_FOUND;
-                    match self.remembered(cx).filter(|_| is_gone) {
+                    match cx.state.inodes.remembered(self.inode()).filter(|_| is_gone) {
                         Some(attributes) => {
                             flyer_types::mark!("vfs.attributes_remembered");
                             Next::reply(Reply::Attributes(attributes, Span::ZERO))
@@ -176,20 +180,6 @@ impl Look {
                 }
             },
         }
-    }
-
-    /// What is known of a file that is open here and gone everywhere else.
-    fn remembered(&self, cx: &Context<'_>) -> Option<Attributes> {
-        let record = cx.state.inodes.get(self.inode())?;
-        let live = record.live.as_ref()?;
-        if live.handles.is_empty() {
-            return None;
-        }
-        Some(Attributes {
-            links: 0,
-            size: record.length(),
-            ..record.facts()?.last
-        })
     }
 
     fn finish(&self, cx: &Context<'_>, inode: &Inode) -> Next {
@@ -208,8 +198,8 @@ pub(super) fn check_file(cx: &Context<'_>, inode: InodeId) -> Result<(), Errno> 
     use crate::inode::Kind as What;
     match cx.state.inodes.get(inode).map(|record| &record.kind) {
         None => Err(Errno::ENOENT),
-        Some(What::Directory) => Err(Errno::EISDIR),
-        Some(What::Symlink) => Err(Errno::EINVAL),
+        Some(What::Directory(_)) => Err(Errno::EISDIR),
+        Some(What::Symlink(_)) => Err(Errno::EINVAL),
         Some(What::File(_)) => Ok(()),
     }
 }

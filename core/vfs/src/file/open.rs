@@ -16,6 +16,7 @@ use super::turn::Mode;
 use super::{Next, Part, Plan, Work, errno_of};
 use crate::Reply;
 use crate::reply::Opened;
+use crate::request::Caller;
 use crate::shard::{Context, Event, Outcome};
 use alloc::boxed::Box;
 use flyer_types::ids::{HandleId, InodeId, Uuid};
@@ -94,8 +95,8 @@ pub(super) fn plan(cx: &Context<'_>, inode: InodeId, flags: u32) -> Plan {
     use crate::inode::Kind as What;
     match cx.state.inodes.get(inode).map(|record| &record.kind) {
         None => return Plan::fail(Errno::ENOENT),
-        Some(What::Directory) => return Plan::fail(Errno::EISDIR),
-        Some(What::Symlink) => return Plan::fail(Errno::ELOOP),
+        Some(What::Directory(_)) => return Plan::fail(Errno::EISDIR),
+        Some(What::Symlink(_)) => return Plan::fail(Errno::ELOOP),
         Some(What::File(_)) => {}
     }
     let work = Work::Open(Box::new(Open {
@@ -305,6 +306,7 @@ fn add_handle(
 ) -> Result<HandleId, Errno> {
     let handle = Handle {
         inode,
+        opener: cx.caller,
         reads: flags.wire.reads(),
         writes: flags.writes(),
         appends: flags.wire.contains(OpenFlags::APPEND),
@@ -337,29 +339,40 @@ pub(super) fn close_in_background(cx: &mut Context<'_>, inode: InodeId, session:
 }
 
 /// A name of a file is about to go: whoever reads it here keeps it readable by a session.
+///
+/// The session is asked for in the name of a reader: who removes a name needs no right to the file.
 #[derive(Debug)]
 pub(super) struct Pin {
     inode: InodeId,
     session: Uuid,
+    reader: Caller,
 }
 
 pub(super) fn pin(cx: &mut Context<'_>, inode: InodeId) -> Plan {
-    let needs = cx.state.inodes.live(inode).is_some_and(|live| {
-        let has_session = |id: &HandleId| {
-            let handle = cx.state.files.handles.get(*id);
-            handle.is_some_and(|handle| handle.session.is_some())
-        };
-        !live.handles.is_empty() && live.pin.is_none() && !live.handles.iter().all(has_session)
+    let handles = &cx.state.files.handles;
+    let live = cx.state.inodes.live(inode).filter(|live| live.pin.is_none());
+    let reader = live.and_then(|live| {
+        let mut open = live.handles.iter().filter_map(|id| handles.get(*id));
+        open.find(|handle| handle.session.is_none())
+            .map(|handle| handle.opener)
     });
-    if !needs {
+    let Some(reader) = reader else {
         return Plan::Answer(Ok(Outcome::Done));
-    }
+    };
     let session = cx.draw_uuid();
-    Plan::Work(Work::Pin(Pin { inode, session }), None)
+    Plan::Work(
+        Work::Pin(Pin {
+            inode,
+            session,
+            reader,
+        }),
+        None,
+    )
 }
 
 impl Pin {
     pub(super) fn start(self, cx: &mut Context<'_>) -> Next {
+        cx.caller = self.reader;
         let request = open(cx, self.inode, OpenFlags::empty(), self.session);
         cx.meta(request);
         Next::Wait(Work::Pin(self))

@@ -6,6 +6,7 @@
 
 use super::Task;
 use super::write_back::FlushState;
+use crate::request::Caller;
 use crate::shard::State;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -27,6 +28,8 @@ pub(crate) const ROOM_WAITING_MAX: usize = 4096;
 #[allow(clippy::struct_excessive_bools, reason = "independent properties")]
 pub(crate) struct Handle {
     pub(crate) inode: InodeId,
+    /// Who opened it.
+    pub(crate) opener: Caller,
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     pub(crate) appends: bool,

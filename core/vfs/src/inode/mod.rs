@@ -11,8 +11,9 @@
 //!                    live (also without lookups, until clean)
 //! ```
 //!
-//! A record holds what answers reads without a server: kind, length, layout. Attributes for `stat` are asked for each time. What only
-//! open or dirty files need is boxed in [`Live`]. A length is believed by its truncate version: within one version a file only grows,
+//! A record holds what answers reads without a server: kind, length, layout. Attributes for `stat` are asked for each time; those told
+//! last are kept for the time after the last name is gone, when an open descriptor or a working directory still refers to the inode and
+//! no server knows it. What only open or dirty files need is boxed in [`Live`]. A length is believed by its truncate version: within one version a file only grows,
 //! and a later version wins whatever it says; so an answer that was overtaken by another does no harm.
 //!
 //! The root is known from the start and never forgotten.
@@ -107,12 +108,12 @@ impl Facts {
     }
 }
 
-/// What an inode is.
+/// What an inode is. Directories and links come with their attributes as told last; nobody was told of the root yet in the beginning.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     File(Facts),
-    Directory,
-    Symlink,
+    Directory(Option<Attributes>),
+    Symlink(Attributes),
 }
 
 /// What a shard knows of one inode.
@@ -129,7 +130,7 @@ impl Record {
     pub(crate) fn facts(&self) -> Option<&Facts> {
         match &self.kind {
             Kind::File(facts) => Some(facts),
-            Kind::Directory | Kind::Symlink => None,
+            Kind::Directory(_) | Kind::Symlink(_) => None,
         }
     }
 
@@ -138,6 +139,17 @@ impl Record {
         let told = self.facts().map_or(0, |facts| facts.length);
         let written = self.live.as_ref().map_or(0, |live| live.dynamic.end);
         told.max(written)
+    }
+
+    /// Attributes with times that only this mount knows.
+    fn with_news(&self, mut attributes: Attributes) -> Attributes {
+        if let Some(live) = &self.live {
+            let dynamic = &live.dynamic;
+            attributes.atime = attributes.atime.max(dynamic.atime.unwrap_or(attributes.atime));
+            attributes.mtime = attributes.mtime.max(dynamic.mtime.unwrap_or(attributes.mtime));
+            attributes.ctime = attributes.ctime.max(dynamic.mtime.unwrap_or(attributes.ctime));
+        }
+        attributes
     }
 }
 
@@ -157,7 +169,7 @@ impl Inodes {
         if has_root {
             let root = Record {
                 lookups: 1,
-                kind: Kind::Directory,
+                kind: Kind::Directory(None),
                 live: None,
             };
             records.insert(InodeId::ROOT, root);
@@ -185,7 +197,7 @@ impl Inodes {
     pub(crate) fn facts_mut(&mut self, id: InodeId) -> Option<&mut Facts> {
         match &mut self.records.get_mut(&id)?.kind {
             Kind::File(facts) => Some(facts),
-            Kind::Directory | Kind::Symlink => None,
+            Kind::Directory(_) | Kind::Symlink(_) => None,
         }
     }
 
@@ -203,7 +215,7 @@ impl Inodes {
         let record = self.records.get_mut(&id)?;
         match record.kind {
             Kind::File(_) => {}
-            Kind::Directory | Kind::Symlink => return None,
+            Kind::Directory(_) | Kind::Symlink(_) => return None,
         }
         let lives = &mut self.lives;
         let live = record.live.get_or_insert_with(|| {
@@ -225,8 +237,8 @@ impl Inodes {
                 let layout = self.layouts.shared(&file.layout);
                 Kind::File(Facts::new(now, inode, file, layout))
             }
-            InodeKind::Directory(_) => Kind::Directory,
-            InodeKind::Symlink(_) => Kind::Symlink,
+            InodeKind::Directory(_) => Kind::Directory(Some(plain(inode))),
+            InodeKind::Symlink(_) => Kind::Symlink(plain(inode)),
         };
         let record = Record {
             lookups: 1,
@@ -238,11 +250,15 @@ impl Inodes {
 
     /// A server tells of an inode. One that is not known stays unknown.
     pub(crate) fn learn(&mut self, now: Time, inode: &Inode) {
-        let InodeKind::File(file) = &inode.base.kind else {
+        let Some(record) = self.records.get_mut(&inode.id) else {
             return;
         };
-        if let Some(facts) = self.facts_mut(inode.id) {
-            facts.update(now, inode, file);
+        match (&mut record.kind, &inode.base.kind) {
+            (Kind::File(facts), InodeKind::File(file)) => facts.update(now, inode, file),
+            (Kind::Directory(last), InodeKind::Directory(_)) => *last = Some(plain(inode)),
+            (Kind::Symlink(last), InodeKind::Symlink(_)) => *last = plain(inode),
+            // An inode never changes what it is: the server is wrong about one of them, and who asked finds out.
+            (Kind::File(_) | Kind::Directory(_) | Kind::Symlink(_), _) => {}
         }
     }
 
@@ -303,13 +319,23 @@ impl Inodes {
             attributes.size = told.max(written);
             attributes.blocks = attributes.size.div_ceil(BLOCK_BYTES);
         }
-        if let Some(live) = &record.live {
-            let dynamic = &live.dynamic;
-            attributes.atime = attributes.atime.max(dynamic.atime.unwrap_or(attributes.atime));
-            attributes.mtime = attributes.mtime.max(dynamic.mtime.unwrap_or(attributes.mtime));
-            attributes.ctime = attributes.ctime.max(dynamic.mtime.unwrap_or(attributes.ctime));
+        record.with_news(attributes)
+    }
+
+    /// What is remembered of an inode that the server does not have any more: without a name, and else as it was told last.
+    pub(crate) fn remembered(&self, id: InodeId) -> Option<Attributes> {
+        let record = self.records.get(&id)?;
+        let mut attributes = match &record.kind {
+            Kind::File(facts) => facts.last,
+            Kind::Directory(last) => (*last)?,
+            Kind::Symlink(last) => *last,
+        };
+        attributes.links = 0;
+        if attributes.kind == InodeType::FILE {
+            attributes.size = record.length();
+            attributes.blocks = attributes.size.div_ceil(BLOCK_BYTES);
         }
-        attributes
+        Some(record.with_news(attributes))
     }
 
     pub(crate) fn check(&self) {

@@ -2,12 +2,16 @@
 
 use crate::common::*;
 use crate::kit::*;
-use flyer_types::ids::{InodeId, Permission, Uuid};
+use flyer_types::ids::{InodeId, NodeId, Permission, Uuid};
 use flyer_types::mark::require;
-use flyer_types::{Errno, Span, WallTime};
-use flyer_vfs::reply::Invalidate;
+use flyer_types::{Errno, Span, Text, WallTime};
+use flyer_vfs::reply::{Attributes, Invalidate};
 use flyer_vfs::request::{SetAttributes, SetTime};
 use flyer_vfs::{Reply, Request};
+use flyer_wire::msg::common::{ClientId, UserInfo};
+use flyer_wire::msg::meta::call::{PathAt, ReqBase};
+use flyer_wire::msg::meta::flags::AtFlags;
+use flyer_wire::msg::meta::namespace::RemoveReq;
 use flyer_wire::service::meta::Request as Meta;
 use std::collections::BTreeSet;
 
@@ -66,22 +70,138 @@ fn mode_owner_and_times_are_one_request() {
     assert_eq!(host.truncate(InodeId::ROOT, 0), Err(Errno::EISDIR));
 }
 
+/// The server does not know any inode any more.
+fn forget_inodes(host: &Host) {
+    let gone = Fault::Refused(flyer_types::Status::new(flyer_types::StatusCode::META_NOT_FOUND));
+    host.cluster().meta_fault = Some(Box::new(move |request| {
+        matches!(request, Meta::Stat(_)).then(|| gone.clone())
+    }));
+}
+
 #[test]
-fn a_file_gone_from_the_server_is_remembered_while_it_is_open() {
+fn a_file_gone_from_the_server_is_remembered_while_the_kernel_refers_to_it() {
     let _guard = require(["vfs.attributes_remembered"]);
     let mut host = host();
     let (inode, handle) = host.create(ALICE, "a", O_RDWR).unwrap();
     host.write(inode, handle, 0, b"hello").unwrap();
     host.fsync(inode, handle).unwrap();
-    let gone = Fault::Refused(flyer_types::Status::new(flyer_types::StatusCode::META_NOT_FOUND));
-    host.cluster().meta_fault = Some(Box::new(move |request| {
-        matches!(request, Meta::Stat(_)).then(|| gone.clone())
-    }));
-    let attributes = host.stat(inode).unwrap();
-    assert_eq!((attributes.size, attributes.links), (5, 0));
-    assert_eq!(host.stat(InodeId(0x7777)), Err(Errno::ENOENT));
+    let before = host.stat(inode).unwrap();
+    forget_inodes(&host);
+    let remembered = Attributes { links: 0, ..before };
+    assert_eq!((before.size, before.links), (5, 1));
+    assert_eq!(host.stat(inode), Ok(remembered), "it is open");
     host.release(inode, handle).unwrap();
-    assert_eq!(host.stat(inode), Err(Errno::ENOENT));
+    assert_eq!(host.stat(inode), Ok(remembered), "a descriptor without a handle");
+    assert_eq!(host.stat(InodeId(0x7777)), Err(Errno::ENOENT));
+    assert_eq!(
+        host.stat(InodeId::ROOT),
+        Err(Errno::ENOENT),
+        "nothing was told of it"
+    );
+    host.forget(inode, 1);
+    assert_eq!(host.stat(inode), Err(Errno::ENOENT), "nobody refers to it");
+}
+
+#[test]
+fn only_what_is_gone_is_remembered() {
+    let mut host = host();
+    let (inode, _) = host.create(ALICE, "a", O_RDWR).unwrap();
+    let refused = Fault::Refused(flyer_types::Status::new(
+        flyer_types::StatusCode::META_NO_PERMISSION,
+    ));
+    for (fault, errno) in [(refused, Errno::EPERM), (Fault::transient(), Errno::EREMOTEIO)] {
+        host.cluster().meta_fault = Some(Box::new(move |_| Some(fault.clone())));
+        assert_eq!(host.stat(inode), Err(errno));
+    }
+}
+
+/// Removes a name as another client would: no shard hears of it.
+fn remove_elsewhere(host: &Host, name: &str) {
+    let request = RemoveReq {
+        base: ReqBase {
+            user: UserInfo {
+                uid: ROOT_USER.uid,
+                gid: ROOT_USER.gid,
+                groups: Vec::new(),
+                token: flyer_types::Token::default(),
+            },
+            client: ClientId {
+                uuid: Uuid([8; 16]),
+                hostname: Text::from("elsewhere"),
+            },
+            forward: NodeId(0),
+            uuid: Uuid([9; 16]),
+        },
+        path: PathAt {
+            parent: InodeId::ROOT,
+            path: Some(Text::from(name)),
+        },
+        at_flags: AtFlags::empty(),
+        recursive: false,
+        check_type: true,
+        inode_id: None,
+    };
+    let now = host.now;
+    host.cluster().ask(now, request.into()).unwrap();
+}
+
+#[test]
+fn a_reader_goes_on_reading_what_another_host_has_removed() {
+    let mut host = host();
+    let (inode, writer) = host.create(ALICE, "a", O_RDWR).unwrap();
+    host.write(inode, writer, 0, b"hello").unwrap();
+    host.release(inode, writer).unwrap();
+    let reader = host.open(ALICE, inode, O_RDONLY).unwrap().handle;
+    remove_elsewhere(&host, "a");
+    forget_inodes(&host);
+    // What is known of the file is old now, and the server has no more to say.
+    host.run_for(Span::from_secs(60));
+    assert_eq!(host.stat(inode).unwrap().links, 0);
+    assert_eq!(host.read(inode, reader, 1, 3), Ok(b"ell".to_vec()));
+    assert_eq!(
+        host.read(inode, reader, 0, 9),
+        Ok(b"hello".to_vec()),
+        "past the end"
+    );
+    host.release(inode, reader).unwrap();
+    host.run_for(Span::from_secs(5));
+    assert!(sessions(&host).is_empty());
+}
+
+#[test]
+fn a_file_is_kept_readable_by_right_of_its_reader_whoever_unlinks_it() {
+    let mut host = host();
+    let (inode, writer) = host.create(ALICE, "a", O_RDWR).unwrap();
+    host.write(inode, writer, 0, b"hello").unwrap();
+    host.release(inode, writer).unwrap();
+    let set = SetAttributes {
+        permission: Some(Permission(0o600)),
+        ..SetAttributes::default()
+    };
+    host.set(inode, set).unwrap();
+    assert_eq!(host.open(BOB, inode, O_RDWR), Err(Errno::EACCES));
+    let before = sessions(&host);
+    let reader = host.open(ALICE, inode, O_RDONLY).unwrap().handle;
+    // All may write to the directory, so all may remove the file.
+    let parent = InodeId::ROOT;
+    let name = Text::from("a");
+    assert_eq!(host.call(BOB, Request::Unlink { parent, name }), Ok(Reply::Done));
+    let mut askers = Vec::new();
+    for request in &host.cluster().meta_log {
+        if let Meta::Open(request) = request {
+            askers.push(request.base.user.uid);
+        }
+    }
+    assert_eq!(
+        askers,
+        [BOB.uid, ALICE.uid],
+        "the refused open, and the session that keeps it"
+    );
+    assert_eq!(sessions(&host).len(), before.len() + 1);
+    assert_eq!(host.read(inode, reader, 0, 9), Ok(b"hello".to_vec()));
+    host.release(inode, reader).unwrap();
+    host.run_for(Span::from_secs(5));
+    assert_eq!(sessions(&host), before, "and gives it back");
 }
 
 #[test]
@@ -94,7 +214,7 @@ fn an_unlinked_file_stays_readable_where_it_is_open() {
     host.release(inode, writer).unwrap();
     assert!(sessions(&host).is_empty());
     let parent = InodeId::ROOT;
-    let name = flyer_types::Text::from("a");
+    let name = Text::from("a");
     assert_eq!(
         host.call(ALICE, Request::Unlink { parent, name }),
         Ok(Reply::Done)

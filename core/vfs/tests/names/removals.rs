@@ -3,7 +3,9 @@
 use crate::common::{ALICE, Fault, Setup};
 use crate::kit::Kernel;
 use flyer_types::ids::InodeId;
-use flyer_types::{Errno, Status, StatusCode, Text};
+use flyer_types::{Errno, Span, Status, StatusCode, Text};
+use flyer_vfs::reply::Attributes;
+use flyer_vfs::request::SetAttributes;
 use flyer_vfs::{Reply, Request};
 use flyer_wire::msg::meta::attr::SetAttrReq;
 use flyer_wire::msg::meta::call::PathAt;
@@ -67,6 +69,43 @@ fn each_kind_has_its_own_removal() {
     assert_eq!(k.unlink(d, "l"), Ok(Reply::Done));
     assert_eq!(k.rmdir(ROOT, "d"), Ok(Reply::Done));
     assert!(!k.has(ROOT, "d"));
+    k.check_references();
+}
+
+#[test]
+fn what_the_kernel_refers_to_is_remembered_without_its_name() {
+    let mut k = kernel();
+    let directory = k.mkdir(ROOT, "d").unwrap();
+    let below = k.mkdir(directory, "below").unwrap();
+    let link = k.symlink(ALICE, directory, "l", "target").unwrap();
+    let link = link.attributes.unwrap();
+    // Nothing of a directory is told by the creation of what is in it: this is what was told last.
+    let request = |inode| Request::GetAttributes { inode, handle: None };
+    let before = k.call(ALICE, request(directory)).unwrap();
+    assert_eq!(k.unlink(directory, "l"), Ok(Reply::Done));
+    assert_eq!(k.rmdir(directory, "below"), Ok(Reply::Done));
+    assert_eq!(k.rmdir(ROOT, "d"), Ok(Reply::Done));
+    let Reply::Attributes(before, _) = before else {
+        panic!("{before:?}")
+    };
+    for inode in [directory, below, link.inode] {
+        assert_eq!(links(&mut k, inode), 0);
+    }
+    for expected in [before, link] {
+        let expected = Attributes { links: 0, ..expected };
+        // For no time at all: what nobody can be asked about is not cached.
+        assert_eq!(
+            k.call(ALICE, request(expected.inode)),
+            Ok(Reply::Attributes(expected, Span::ZERO))
+        );
+    }
+    let (set, inode) = (SetAttributes::default(), directory);
+    assert_eq!(
+        k.call(ALICE, Request::SetAttributes { inode, set }),
+        Err(Errno::ENOENT)
+    );
+    k.forget(directory, 1);
+    assert_eq!(k.call(ALICE, request(directory)), Err(Errno::ENOENT));
     k.check_references();
 }
 

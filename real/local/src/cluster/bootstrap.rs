@@ -15,7 +15,9 @@ use flyer_types::{Effects, Machine, Segments, Span, Status, StatusCode, Text, Ti
 use flyer_wire::codec::{Set, Wire};
 use flyer_wire::msg::common::{AppInfo, ServiceGroupInfo};
 use flyer_wire::msg::mgmtd::admin::{SetChainTableReq, SetChainsReq};
-use flyer_wire::msg::mgmtd::node::{HeartbeatInfo, HeartbeatPayload, MetaHeartbeatInfo, StorageHeartbeatInfo};
+use flyer_wire::msg::mgmtd::node::{
+    HeartbeatInfo, HeartbeatPayload, MetaHeartbeatInfo, StorageHeartbeatInfo,
+};
 use flyer_wire::msg::mgmtd::query::{GetRoutingInfoReq, HeartbeatReq};
 use flyer_wire::msg::mgmtd::routing::{
     ChainSetting, ChainTargetSetting, LocalTargetInfo, LocalTargetState, PublicTargetState, RoutingInfo,
@@ -65,7 +67,11 @@ pub fn start<S: Store>(store: S, cluster: &Text, start: Start) -> Result<(Manage
         start,
         heartbeats: 0,
     };
-    asker.heartbeat(META, "MetaSerde", HeartbeatPayload::MetaHeartbeatInfo(MetaHeartbeatInfo::initial()))?;
+    asker.heartbeat(
+        META,
+        "MetaSerde",
+        HeartbeatPayload::MetaHeartbeatInfo(MetaHeartbeatInfo::initial()),
+    )?;
     let mut routing = asker.routing()?;
     asker.storage_heartbeat(&routing)?;
     if routing.chains.find(&CHAIN).is_none() {
@@ -100,7 +106,10 @@ pub fn make_target<S: Store, C: Copy + core::fmt::Debug>(
     server.handle(now, input, &mut out);
     let answer = out.drain().find_map(|effect| match effect {
         storage::Out::Answer { answer, .. } => Some(answer),
-        storage::Out::Disk { .. } | storage::Out::SyncWanted | storage::Out::SyncData | storage::Out::SyncStore => None,
+        storage::Out::Disk { .. }
+        | storage::Out::SyncWanted
+        | storage::Out::SyncData
+        | storage::Out::SyncStore => None,
     });
     answer.expect("making a target takes no disk").map(drop)
 }
@@ -122,7 +131,9 @@ fn app(node: NodeId, service: &str) -> AppInfo {
         pid: std::process::id(),
         service_groups: vec![ServiceGroupInfo {
             services: Set(vec![Text::from(service)]),
-            endpoints: flyer_wire::address::Address::parse("127.0.0.1:1").into_iter().collect(),
+            endpoints: flyer_wire::address::Address::parse("127.0.0.1:1")
+                .into_iter()
+                .collect(),
         }],
         ..AppInfo::initial()
     }
@@ -183,8 +194,14 @@ impl<S: Store> Asker<'_, S> {
             chain_version,
             low_space: false,
         };
-        let info = StorageHeartbeatInfo { targets: vec![target] };
-        self.heartbeat(STORAGE, "StorageSerde", HeartbeatPayload::StorageHeartbeatInfo(info))
+        let info = StorageHeartbeatInfo {
+            targets: vec![target],
+        };
+        self.heartbeat(
+            STORAGE,
+            "StorageSerde",
+            HeartbeatPayload::StorageHeartbeatInfo(info),
+        )
     }
 
     fn make_chain(&mut self) -> Result<(), Status> {
@@ -215,7 +232,10 @@ impl<S: Store> Asker<'_, S> {
         };
         match self.ask(Request::GetRoutingInfo(request))? {
             Response::GetRoutingInfo(response) => response.info.ok_or_else(|| {
-                Status::with_message(StatusCode::MGMTD_CLIENT_ROUTING_INFO_NOT_READY, "the manager has no routing")
+                Status::with_message(
+                    StatusCode::MGMTD_CLIENT_ROUTING_INFO_NOT_READY,
+                    "the manager has no routing",
+                )
             }),
             other => unreachable!("the answer of another method: {:?}", other.method()),
         }

@@ -30,7 +30,10 @@ pub(crate) enum Waiter {
     /// A call to the metadata server, with the answer it gets then.
     Meta(MetaCaller, Box<Result<Response, Status>>),
     /// A call to the manager.
-    Manager(CallToken, Box<Result<flyer_wire::service::mgmtd::Response, Status>>),
+    Manager(
+        CallToken,
+        Box<Result<flyer_wire::service::mgmtd::Response, Status>>,
+    ),
     /// A thread of the host.
     Thread(Sender<bool>),
     /// Nobody in particular: the storage server wants space back, or time has passed.
@@ -69,7 +72,10 @@ impl Durability {
     /// An earlier one has failed.
     pub(crate) fn run(&self) -> Result<(), Text> {
         let mut state = self.lock();
-        debug_assert!(state.busy && state.served.is_empty(), "a round was begun, and the one before has ended");
+        debug_assert!(
+            state.busy && state.served.is_empty(),
+            "a round was begun, and the one before has ended"
+        );
         state.served = std::mem::take(&mut state.waiting);
         state.broken.clone().map_or(Ok(()), Err)
     }

@@ -3,9 +3,9 @@
 use super::KernelSide;
 use super::durability::Waiter;
 use super::links::{Links, MetaCaller, ReplyRight, StorageCaller};
+use super::mount::wall_clock;
 use crate::disk::Memory;
 use crate::store::LocalStore;
-use super::mount::wall_clock;
 use flyer_client::routing::RoutingView;
 use flyer_client::session;
 use flyer_cluster::meta::{StorageAnswer, StorageCall};
@@ -20,9 +20,7 @@ use flyer_vfs::{Shard, shard};
 use flyer_wire::codec::Wire;
 use flyer_wire::msg::mgmtd::routing::RoutingInfo;
 use flyer_wire::msg::storage::io::MessageTag;
-use flyer_wire::msg::storage::range::{
-    QueryLastChunkOp, QueryLastChunkReq, RemoveChunksOp, RemoveChunksReq,
-};
+use flyer_wire::msg::storage::range::{QueryLastChunkOp, QueryLastChunkReq, RemoveChunksOp, RemoveChunksReq};
 use flyer_wire::service::{mgmtd as manager_service, storage as storage_service};
 use std::io::IoSlice;
 use std::sync::{Arc, Weak};
@@ -49,7 +47,10 @@ impl<K: KernelSide> Host<Shard<ReplyRight<K::Reply>>> for ShardHost<K> {
             shard::Out::Invalidate(what) => leaves.push(ShardLeaf::Invalidate(what)),
             shard::Out::Message { to, message } => links.to_shard(to, shard::In::Message(message)),
             shard::Out::Meta { call, request, .. } => {
-                let call = MetaCaller { shard: self.index, call };
+                let call = MetaCaller {
+                    shard: self.index,
+                    call,
+                };
                 links.to_meta(meta::In::Request { call, request });
             }
             shard::Out::Storage {
@@ -58,8 +59,15 @@ impl<K: KernelSide> Host<Shard<ReplyRight<K::Reply>>> for ShardHost<K> {
                 memory,
                 ..
             } => {
-                let call = StorageCaller::Shard { shard: self.index, call };
-                links.to_storage(storage::In::Request { call, request, memory });
+                let call = StorageCaller::Shard {
+                    shard: self.index,
+                    call,
+                };
+                links.to_storage(storage::In::Request {
+                    call,
+                    request,
+                    memory,
+                });
             }
             shard::Out::Copy { from, to } => expect_access(links.pool.copy_between(from, to)),
             shard::Out::Zero(lease) => expect_access(links.pool.zero(lease)),
@@ -136,23 +144,27 @@ fn storage_request(id: OpId, call: StorageCall) -> storage_service::Request {
         ..MessageTag::initial()
     };
     match call {
-        StorageCall::LastChunk { chain, range } => storage_service::Request::QueryLastChunk(QueryLastChunkReq {
-            payloads: vec![QueryLastChunkOp {
-                chain,
-                chunk_id_range: range,
-            }],
-            tag,
-            ..QueryLastChunkReq::initial()
-        }),
-        StorageCall::RemoveChunks { chain, range } => storage_service::Request::RemoveChunks(RemoveChunksReq {
-            payloads: vec![RemoveChunksOp {
-                chain,
-                chunk_id_range: range,
+        StorageCall::LastChunk { chain, range } => {
+            storage_service::Request::QueryLastChunk(QueryLastChunkReq {
+                payloads: vec![QueryLastChunkOp {
+                    chain,
+                    chunk_id_range: range,
+                }],
                 tag,
-                retry_count: 0,
-            }],
-            ..RemoveChunksReq::initial()
-        }),
+                ..QueryLastChunkReq::initial()
+            })
+        }
+        StorageCall::RemoveChunks { chain, range } => {
+            storage_service::Request::RemoveChunks(RemoveChunksReq {
+                payloads: vec![RemoveChunksOp {
+                    chain,
+                    chunk_id_range: range,
+                    tag,
+                    retry_count: 0,
+                }],
+                ..RemoveChunksReq::initial()
+            })
+        }
     }
 }
 
@@ -160,12 +172,16 @@ fn storage_request(id: OpId, call: StorageCall) -> storage_service::Request {
 fn storage_answer(response: storage_service::Response) -> Result<StorageAnswer, Status> {
     let mismatch = || Status::new(StatusCode::RPC_VERIFY_RESPONSE_FAILED);
     match response {
-        storage_service::Response::QueryLastChunk(mut response) => {
-            response.results.pop().map(StorageAnswer::LastChunk).ok_or_else(mismatch)
-        }
-        storage_service::Response::RemoveChunks(mut response) => {
-            response.results.pop().map(StorageAnswer::RemoveChunks).ok_or_else(mismatch)
-        }
+        storage_service::Response::QueryLastChunk(mut response) => response
+            .results
+            .pop()
+            .map(StorageAnswer::LastChunk)
+            .ok_or_else(mismatch),
+        storage_service::Response::RemoveChunks(mut response) => response
+            .results
+            .pop()
+            .map(StorageAnswer::RemoveChunks)
+            .ok_or_else(mismatch),
         _ => Err(mismatch()),
     }
 }
@@ -237,10 +253,11 @@ impl<K: KernelSide> Links<K> {
 
     /// The first half of a round.
     fn sync_data(&self) {
-        let synced = self
-            .durability
-            .run()
-            .and_then(|()| self.files.sync().map_err(|error| Text::from(describe(&error).as_str())));
+        let synced = self.durability.run().and_then(|()| {
+            self.files
+                .sync()
+                .map_err(|error| Text::from(describe(&error).as_str()))
+        });
         match synced {
             Ok(()) => self.to_storage(storage::In::DataDurable),
             Err(why) => self.end_round(&Err(why)),
@@ -302,7 +319,10 @@ impl Memory for PoolMemory<'_> {
     fn with_bytes(&self, leases: &[Lease], look: &mut dyn FnMut(&[IoSlice<'_>])) -> bool {
         // One lease is the rule: no list is allocated for it.
         if let [lease] = leases {
-            return self.0.with_read(*lease, |bytes| look(&[IoSlice::new(bytes)])).is_ok();
+            return self
+                .0
+                .with_read(*lease, |bytes| look(&[IoSlice::new(bytes)]))
+                .is_ok();
         }
         let guards: Result<Vec<_>, _> = leases.iter().map(|lease| self.0.read(*lease)).collect();
         let Ok(guards) = guards else { return false };
@@ -412,7 +432,10 @@ impl<K: KernelSide> Links<K> {
 /// The chains as a metadata server sees them.
 fn meta_view(routing: &RoutingInfo) -> meta::RoutingView {
     let tables = routing.chain_tables.0.iter().map(|(id, versions)| {
-        let versions = versions.0.iter().map(|(version, table)| (*version, table.chains.clone()));
+        let versions = versions
+            .0
+            .iter()
+            .map(|(version, table)| (*version, table.chains.clone()));
         (*id, versions.collect())
     });
     let chains = routing.chains.0.iter().map(|(id, chain)| {

@@ -1,4 +1,5 @@
-//! What is done regularly: telling servers how much room there is and what time it is, and making durable what nobody has asked for.
+//! What is done regularly: telling servers how much room there is and what time it is, making durable what nobody has asked for, and
+//! giving idle memory back.
 //!
 //! Owner: a mount. Ends with it.
 
@@ -10,7 +11,7 @@ use flyer_cluster::{meta, storage};
 use flyer_vfs::shard;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, PoisonError, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// Reports between two rounds of making everything durable: what a power loss may cost who never asks for durability.
 const REPORTS_PER_SYNC: u32 = 5;
+
+/// Payload memory that an idle mount keeps.
+const IDLE_BYTES: usize = 8 << 20;
 
 /// The thread. Dropping it ends it.
 #[derive(Debug)]
@@ -38,11 +42,14 @@ impl Janitor {
                 reports += 1;
                 if reports % REPORTS_PER_SYNC == 0 {
                     links.make_durable(Waiter::Nobody);
+                    links.pool.trim(IDLE_BYTES);
                 }
             }
         };
         #[allow(clippy::disallowed_methods, reason = "a host owns threads")]
-        let thread = std::thread::Builder::new().name("janitor".to_owned()).spawn(body)?;
+        let thread = std::thread::Builder::new()
+            .name("janitor".to_owned())
+            .spawn(body)?;
         Ok(Self {
             end: Some(end),
             thread: Mutex::new(Some(thread)),

@@ -28,8 +28,8 @@ use flyer_types::ids::OpId;
 use flyer_types::{Errno, Rng, Status, Text, WallTime};
 use flyer_vfs::shard::{Parts, shard_of};
 use flyer_vfs::{Caller, Config, Request, Shard, shard};
-use flyer_wire::msg::common::ClientId;
 use flyer_wire::codec::Wire;
+use flyer_wire::msg::common::ClientId;
 use flyer_wire::msg::mgmtd::node::NodeType;
 use flyer_wire::msg::mgmtd::session::ClientSessionData;
 use std::io;
@@ -83,8 +83,13 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(error) => error.fmt(f),
-            Self::Content { path, what } => write!(f, "cannot open the cluster in {}: {what}", path.display()),
-            Self::Threads(error) => write!(f, "cannot start threads: {error}; raise the limit of processes (ulimit -u)"),
+            Self::Content { path, what } => {
+                write!(f, "cannot open the cluster in {}: {what}", path.display())
+            }
+            Self::Threads(error) => write!(
+                f,
+                "cannot start threads: {error}; raise the limit of processes (ulimit -u)"
+            ),
         }
     }
 }
@@ -110,7 +115,9 @@ impl fmt::Display for EndError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unwritten(errno) => write!(f, "some data could not be written and are lost: {errno}"),
-            Self::NotDurable => f.write_str("what was written last may not survive a power loss: the disk has reported an error"),
+            Self::NotDurable => f.write_str(
+                "what was written last may not survive a power loss: the disk has reported an error",
+            ),
         }
     }
 }
@@ -148,11 +155,13 @@ impl<K: KernelSide> Mount<K> {
             created: wall_clock(),
         };
         let directory = Directory::open(path, identity)?;
-        let room = Room::open(directory.path(), RESERVE_BYTES_DEFAULT).map_err(|error| content(describe(&error)))?;
+        let room =
+            Room::open(directory.path(), RESERVE_BYTES_DEFAULT).map_err(|error| content(describe(&error)))?;
         let room = Arc::new(room);
         let files = Disk::open(&directory.data(), Arc::clone(&room), DiskOptions::default())
             .map_err(|error| content(describe(&error)))?;
-        let (database, stores) = Database::open(&directory, room, StoreOptions::default()).map_err(|error| content(error.to_string()))?;
+        let (database, stores) = Database::open(&directory, room, StoreOptions::default())
+            .map_err(|error| content(error.to_string()))?;
         if let Some(mended) = database.mended() {
             tracing::warn!("the end of the journal was torn by a power loss and is cut off: {mended:?}");
         }
@@ -161,7 +170,9 @@ impl<K: KernelSide> Mount<K> {
             ..flyer_runtime::Options::default()
         })
         .map_err(OpenError::Threads)?;
-        let zeros = pool.take(ZEROS_BYTES).map_err(|error| content(error.to_string()))?;
+        let zeros = pool
+            .take(ZEROS_BYTES)
+            .map_err(|error| content(error.to_string()))?;
         pool.zero(zeros).map_err(|error| content(error.to_string()))?;
         let power_failed = Boot::note(&directory).map_err(|error| content(error.to_string()))?;
         let links = Arc::new(Links {
@@ -185,7 +196,9 @@ impl<K: KernelSide> Mount<K> {
             cluster: Text::from(directory.identity().cluster.to_string().as_str()),
             rng,
         };
-        builder.build(stores).map_err(|status| content(status.to_string()))?;
+        builder
+            .build(stores)
+            .map_err(|status| content(status.to_string()))?;
         let janitor = Janitor::start(Arc::clone(&links)).map_err(OpenError::Threads)?;
         let running = Running {
             janitor,
@@ -312,15 +325,40 @@ impl<K: KernelSide> Builder<'_, K> {
         bootstrap::make_target(&mut storage, nobody, start.now)?;
         let cells = Cells {
             shards: (0..self.options.shards).map(|index| self.shard(index)).collect(),
-            meta: self.cell("meta", meta, MetaHost { links: Arc::downgrade(self.links) }),
-            storage: self.cell("storage", storage, StorageHost { links: Arc::downgrade(self.links) }),
-            manager: self.cell("manager", manager, ManagerHost { links: Arc::downgrade(self.links) }),
-            session: self.cell("session", self.session(), SessionHost { links: Arc::downgrade(self.links) }),
+            meta: self.cell(
+                "meta",
+                meta,
+                MetaHost {
+                    links: Arc::downgrade(self.links),
+                },
+            ),
+            storage: self.cell(
+                "storage",
+                storage,
+                StorageHost {
+                    links: Arc::downgrade(self.links),
+                },
+            ),
+            manager: self.cell(
+                "manager",
+                manager,
+                ManagerHost {
+                    links: Arc::downgrade(self.links),
+                },
+            ),
+            session: self.cell(
+                "session",
+                self.session(),
+                SessionHost {
+                    links: Arc::downgrade(self.links),
+                },
+            ),
         };
         assert!(self.links.cells.set(cells).is_ok(), "cells are linked once");
         janitor::report(self.links);
         self.links.hand_out(&Arc::new(RoutingView::new(routing)));
-        self.links.to_meta(meta::In::ClientSessions(vec![self.client.uuid]));
+        self.links
+            .to_meta(meta::In::ClientSessions(vec![self.client.uuid]));
         self.links.to_session(session::In::Clock(wall_clock()));
         Ok(())
     }
@@ -338,7 +376,11 @@ impl<K: KernelSide> Builder<'_, K> {
 
     fn shard(&self, index: u32) -> super::links::ShardCell<K> {
         let rng = self.rng.split_index("shard", u64::from(index));
-        let meta = MetaCalls::new(flyer_client::meta::Options::default(), self.client.clone(), rng.split("meta"));
+        let meta = MetaCalls::new(
+            flyer_client::meta::Options::default(),
+            self.client.clone(),
+            rng.split("meta"),
+        );
         let each = u16::MAX / u16::try_from(self.options.shards).expect("shards are few");
         let first = 1 + each * u16::try_from(index).expect("shards are few");
         let storage = StorageIo::new(
@@ -435,7 +477,9 @@ pub(crate) fn wall_clock() -> WallTime {
 fn entropy() -> u64 {
     let mut bytes = [0; 8];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    assert!(filled == Ok(bytes.len()), "the system has random bytes once it has started");
+    assert!(
+        filled == Ok(bytes.len()),
+        "the system has random bytes once it has started"
+    );
     u64::from_le_bytes(bytes)
 }
-
