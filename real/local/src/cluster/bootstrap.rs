@@ -230,15 +230,15 @@ impl<S: Store> Asker<'_, S> {
             cluster_id: self.cluster.clone(),
             ..GetRoutingInfoReq::initial()
         };
-        match self.ask(Request::GetRoutingInfo(request))? {
-            Response::GetRoutingInfo(response) => response.info.ok_or_else(|| {
-                Status::with_message(
-                    StatusCode::MGMTD_CLIENT_ROUTING_INFO_NOT_READY,
-                    "the manager has no routing",
-                )
-            }),
-            other => unreachable!("the answer of another method: {:?}", other.method()),
-        }
+        let Response::GetRoutingInfo(response) = self.ask(Request::GetRoutingInfo(request))? else {
+            unreachable!("a manager answers the method that it was asked");
+        };
+        response.info.ok_or_else(|| {
+            Status::with_message(
+                StatusCode::MGMTD_CLIENT_ROUTING_INFO_NOT_READY,
+                "the manager has no routing",
+            )
+        })
     }
 
     /// Lets the manager's timers run until the target serves. Its clock is its own: nothing waits.

@@ -88,7 +88,7 @@ impl<K: KernelSide> Host<Shard<ReplyRight<K::Reply>>> for ShardHost<K> {
             ShardLeaf::Reply(ReplyRight::Kernel(reply), answer) => links.kernel.reply(reply, answer),
             ShardLeaf::Reply(ReplyRight::End(waiting), answer) => {
                 // Who does not wait any more has given up on the mount.
-                drop(waiting.send(answer.map(drop)));
+                let _unheard = waiting.send(answer.map(drop));
             }
             ShardLeaf::Invalidate(what) => links.kernel.invalidate(what),
         }
@@ -182,7 +182,18 @@ fn storage_answer(response: storage_service::Response) -> Result<StorageAnswer, 
             .pop()
             .map(StorageAnswer::RemoveChunks)
             .ok_or_else(mismatch),
-        _ => Err(mismatch()),
+        storage_service::Response::BatchRead(_)
+        | storage_service::Response::Write(_)
+        | storage_service::Response::Update(_)
+        | storage_service::Response::TruncateChunks(_)
+        | storage_service::Response::SyncStart(_)
+        | storage_service::Response::SyncDone(_)
+        | storage_service::Response::SpaceInfo(_)
+        | storage_service::Response::CreateTarget(_)
+        | storage_service::Response::QueryChunk(_)
+        | storage_service::Response::GetAllChunkMetadata(_)
+        | storage_service::Response::OfflineTarget(_)
+        | storage_service::Response::RemoveTarget(_) => Err(mismatch()),
     }
 }
 

@@ -256,7 +256,10 @@ impl<K: KernelSide> Mount<K> {
     pub fn end(&self) -> Result<(), EndError> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(running) = running else { return Ok(()) };
-        let outcome = self.write_out().and(self.sync());
+        // What could be written is made durable even if something could not.
+        let written = self.write_out();
+        let durable = self.sync();
+        let outcome = written.and(durable);
         let Running {
             janitor,
             runtime,
@@ -281,7 +284,8 @@ impl<K: KernelSide> Mount<K> {
         drop(told);
         let mut outcome = Ok(());
         for answer in written {
-            outcome = outcome.and(answer.map_err(EndError::Unwritten));
+            let answer = answer.map_err(EndError::Unwritten);
+            outcome = outcome.and(answer);
         }
         outcome
     }
