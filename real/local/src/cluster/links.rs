@@ -19,10 +19,11 @@ use flyer_cluster::meta::MetaServer;
 use flyer_cluster::mgmtd::{self, Manager};
 use flyer_cluster::storage::StorageServer;
 use flyer_pool::Pool;
-use flyer_runtime::Cell;
+use flyer_runtime::{Cell, Refused};
 use flyer_types::Lease;
 use flyer_types::ids::{CallId, OpId};
 use flyer_vfs::Shard;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Who waits for a metadata server.
@@ -63,6 +64,16 @@ pub(crate) type StorageCell<K> = Cell<StorageServer<LocalStore, StorageCaller>, 
 pub(crate) type SessionCell<K> = Cell<Session, hosts::SessionHost<K>>;
 pub(crate) type ManagerCell<K> = Cell<Manager<LocalStore>, hosts::ManagerHost<K>>;
 
+/// Says that an input was not taken. After the end that is in order; before it, more was under way than was accounted for, and whoever
+/// waits for the input waits in vain: a mistake of ours that has to be seen.
+fn report<T>(to: &dyn fmt::Display, sent: Result<(), Refused<T>>) {
+    match sent {
+        Ok(()) => {}
+        Err(Refused::Closed(_)) => tracing::debug!("an input of {to} came after its end"),
+        Err(Refused::Full(_)) => tracing::error!("the inbox of {to} is full; an operation will not end"),
+    }
+}
+
 /// Every cell of a mount, and what they share.
 pub(crate) struct Links<K: KernelSide> {
     pub(crate) kernel: K,
@@ -93,37 +104,30 @@ impl<K: KernelSide> Links<K> {
     /// Something for a shard.
     pub(crate) fn to_shard(&self, shard: u32, input: flyer_vfs::shard::In<ReplyRight<K::Reply>>) {
         let index = usize::try_from(shard).expect("shards are few");
-        if self.cells().shards[index].send(input).is_err() {
-            tracing::debug!("an input of shard {shard} came after its end");
-        }
+        report(
+            &format_args!("shard {shard}"),
+            self.cells().shards[index].send(input),
+        );
     }
 
     /// Something for the metadata server.
     pub(crate) fn to_meta(&self, input: flyer_cluster::meta::In<MetaCaller>) {
-        if self.cells().meta.send(input).is_err() {
-            tracing::debug!("an input of the metadata server came after its end");
-        }
+        report(&"the metadata server", self.cells().meta.send(input));
     }
 
     /// Something for the storage server.
     pub(crate) fn to_storage(&self, input: flyer_cluster::storage::In<StorageCaller>) {
-        if self.cells().storage.send(input).is_err() {
-            tracing::debug!("an input of the storage server came after its end");
-        }
+        report(&"the storage server", self.cells().storage.send(input));
     }
 
     /// Something for the manager.
     pub(crate) fn to_manager(&self, input: mgmtd::In) {
-        if self.cells().manager.send(input).is_err() {
-            tracing::debug!("an input of the manager came after its end");
-        }
+        report(&"the manager", self.cells().manager.send(input));
     }
 
     /// Something for the session with the manager.
     pub(crate) fn to_session(&self, input: session::In) {
-        if self.cells().session.send(input).is_err() {
-            tracing::debug!("an input of the session came after its end");
-        }
+        report(&"the session", self.cells().session.send(input));
     }
 
     /// Number of shards.
