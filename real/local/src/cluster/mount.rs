@@ -174,7 +174,7 @@ impl<K: KernelSide> Mount<K> {
             .take(ZEROS_BYTES)
             .map_err(|error| content(error.to_string()))?;
         pool.zero(zeros).map_err(|error| content(error.to_string()))?;
-        let power_failed = Boot::note(&directory).map_err(|error| content(error.to_string()))?;
+        let boot = Boot::of(&directory);
         let links = Arc::new(Links {
             kernel,
             pool,
@@ -188,7 +188,7 @@ impl<K: KernelSide> Mount<K> {
             runtime: &runtime,
             links: &links,
             options,
-            power_failed,
+            power_failed: boot.power_failed,
             client: ClientId {
                 uuid: rng.uuid(),
                 hostname: Text::from("localhost"),
@@ -199,6 +199,7 @@ impl<K: KernelSide> Mount<K> {
         builder
             .build(stores)
             .map_err(|status| content(status.to_string()))?;
+        boot.note().map_err(|error| content(error.to_string()))?;
         let janitor = Janitor::start(Arc::clone(&links)).map_err(OpenError::Threads)?;
         let running = Running {
             janitor,
@@ -454,20 +455,32 @@ impl<K: KernelSide> Builder<'_, K> {
     }
 }
 
-/// Whether the system has been started anew since a directory was last open: then what it had not written to the disk is lost.
-struct Boot;
+/// Which start of the system a directory was last open in: what an earlier one had not written to the disk is lost.
+struct Boot {
+    path: PathBuf,
+    now: Vec<u8>,
+    /// Whether power may have failed since the directory was last open.
+    power_failed: bool,
+}
 
 impl Boot {
-    /// Notes the present start of the system in the directory, and returns whether power may have failed since the last time.
-    fn note(directory: &Directory) -> io::Result<bool> {
+    fn of(directory: &Directory) -> Self {
         let path = directory.path().join("boot");
         let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        // A directory that does not tell counts as one that has seen a failure.
         let then = std::fs::read(&path).unwrap_or_default();
-        if now.is_empty() || now != then {
-            std::fs::write(&path, &now)?;
-            return Ok(!directory.is_new());
+        let power_failed = !directory.is_new() && (now.is_empty() || now != then);
+        Self {
+            path,
+            now,
+            power_failed,
         }
-        Ok(false)
+    }
+
+    /// Notes the present start. Only when the servers have dealt with a failure of power: an opening that did not come so far must
+    /// not make the next one believe that there was none.
+    fn note(&self) -> io::Result<()> {
+        std::fs::write(&self.path, &self.now)
     }
 }
 
@@ -486,4 +499,31 @@ fn entropy() -> u64 {
         "the system has random bytes once it has started"
     );
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_power_is_remembered_until_it_was_dealt_with() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let open = || {
+            let fresh = Identity {
+                cluster: flyer_types::ids::Uuid([1; 16]),
+                created: WallTime::from_secs(0),
+            };
+            Directory::open(folder.path(), fresh).expect("it is ours")
+        };
+        let first = Boot::of(&open());
+        assert!(!first.power_failed, "a new directory has lost nothing");
+        first.note().expect("the folder can be written");
+        assert!(!Boot::of(&open()).power_failed, "the system was not started anew");
+        std::fs::write(folder.path().join("boot"), "another start").expect("the folder can be written");
+        for _ in 0..2 {
+            assert!(Boot::of(&open()).power_failed, "nobody has dealt with it yet");
+        }
+        Boot::of(&open()).note().expect("the folder can be written");
+        assert!(!Boot::of(&open()).power_failed);
+    }
 }
