@@ -1,6 +1,8 @@
 //! The program against the real kernel. Where there is a `/dev/fuse`, mounting has to work: a test that cannot mount fails.
 #![allow(clippy::disallowed_methods, reason = "programs that are watched take time")]
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -82,11 +84,9 @@ impl Foreground {
         foreground
     }
 
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(status.expect("kill").success());
+    fn signal(&self, signal: Signal) {
+        let process = Pid::from_raw(self.child.id().cast_signed());
+        kill(process, signal).expect("it runs");
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -156,7 +156,12 @@ fn a_mount_works_until_it_is_unmounted() {
 #[test]
 fn options_reach_the_kernel() {
     let Some(place) = Place::new() else { return };
-    place.mount(&["--read-only", "-o", "noatime,noexec,fsname=some name"]);
+    place.mount(&[
+        "--read-only",
+        "--allow-other",
+        "-o",
+        "noatime,noexec,fsname=some name",
+    ]);
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc");
     let line = mounts
         .lines()
@@ -229,7 +234,7 @@ fn a_place_that_cannot_be_used_is_refused_with_a_remedy() {
 #[test]
 fn signals_and_unmounting_end_the_program() {
     let Some(place) = Place::new() else { return };
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut mount = Foreground::start(&place);
         mount.signal(signal);
         assert_eq!(mount.wait().code(), Some(0), "{signal}");
@@ -246,14 +251,14 @@ fn a_second_signal_ends_a_mount_in_use() {
     let Some(place) = Place::new() else { return };
     let mut mount = Foreground::start(&place);
     let mut file = File::open(place.join("file")).expect("opened");
-    mount.signal("-INT");
+    mount.signal(Signal::SIGINT);
     // It is detached, and goes on for the open file.
     while place.is_mounted() {
         std::thread::yield_now();
     }
     let mut byte = [0];
     file.read_exact(&mut byte).expect("open files stay usable");
-    mount.signal("-TERM");
+    mount.signal(Signal::SIGTERM);
     assert_eq!(mount.wait().code(), Some(130));
     file.seek(SeekFrom::Start(1 << 30)).expect("seeked");
     assert!(file.read_exact(&mut byte).is_err(), "nobody answers any more");
@@ -263,7 +268,7 @@ fn a_second_signal_ends_a_mount_in_use() {
 fn what_a_killed_program_leaves_can_be_unmounted() {
     let Some(place) = Place::new() else { return };
     let mut mount = Foreground::start(&place);
-    mount.signal("-KILL");
+    mount.signal(Signal::SIGKILL);
     assert_eq!(mount.wait().code(), None);
     fails(&["mount", "--stub", place.text()], 4, "flyer umount");
     let output = flyer(&["umount", place.text()]);

@@ -259,7 +259,7 @@ fn by_kernel(mount_point: &Path, options: &MountOptions) -> Result<Option<OwnedF
         device.as_raw_fd(),
         nix::unistd::getuid(),
         nix::unistd::getgid(),
-        options.kernel_text()
+        options.kernel_text(nix::unistd::getuid())
     );
     let flags: MsFlags = options.all_flags();
     let source = Some(options.fsname.as_str());
@@ -285,7 +285,9 @@ fn by_helper(mount_point: &Path, options: &MountOptions) -> Result<OwnedFd, Moun
         .strip_prefix("fuse.")
         .expect("types of FUSE begin with it");
     let mut command = Command::new(HELPER);
-    command.arg("-o").arg(options.helper_text(subtype));
+    command
+        .arg("-o")
+        .arg(options.helper_text(subtype, nix::unistd::getuid()));
     command.arg("--").arg(mount_point);
     command.env(HELPER_SOCKET, "0").stdin(OwnedFd::from(theirs));
     command.stdout(Stdio::null()).stderr(Stdio::piped());

@@ -2,18 +2,21 @@
 
 use crate::adapter::init::REQUEST_BYTES_MAX;
 use nix::mount::MsFlags;
+use nix::unistd::Uid;
 use std::fmt;
 
 /// Longest name of a mount in bytes: `mount(2)` takes one page for all of its text.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// Options of a mount. The kernel always checks permissions itself (`default_permissions`).
+/// Options of a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountOptions {
     /// Nothing can be changed.
     pub read_only: bool,
     /// Other users than the one who mounted may use it.
     pub allow_other: bool,
+    /// The kernel checks permissions itself even where it need not; see [`Self::kernel_text`].
+    pub default_permissions: bool,
     /// What `df` and `mount` show as the device.
     pub fsname: String,
     /// Largest read in bytes.
@@ -29,6 +32,7 @@ impl Default for MountOptions {
         Self {
             read_only: false,
             allow_other: false,
+            default_permissions: false,
             fsname: "flyer".into(),
             max_read: REQUEST_BYTES_MAX,
             flags: MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
@@ -64,16 +68,7 @@ const FLAGS: &[(&str, &str, MsFlags)] = &[
 
 /// Words that say what is so anyway, or that concern only `/etc/fstab`.
 const WITHOUT_EFFECT: &[&str] = &[
-    "defaults",
-    "default_permissions",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "users",
-    "nofail",
-    "_netdev",
-    "rw",
+    "defaults", "auto", "noauto", "user", "nouser", "users", "nofail", "_netdev", "rw",
 ];
 
 impl MountOptions {
@@ -103,6 +98,7 @@ impl MountOptions {
         match word.split_once('=') {
             None if word == "ro" => self.read_only = true,
             None if word == "allow_other" => self.allow_other = true,
+            None if word == "default_permissions" => self.default_permissions = true,
             None if word == "writeback_cache" => self.writeback_cache = true,
             Some(("fsname", name)) => self.fsname = checked_name(name)?,
             Some(("max_read", bytes)) => self.max_read = checked_max_read(bytes)?,
@@ -121,14 +117,20 @@ impl MountOptions {
     }
 
     /// The text that the kernel's FUSE takes, without what only the caller of `mount(2)` knows.
-    pub(crate) fn kernel_text(&self) -> String {
+    ///
+    /// With `default_permissions` the kernel checks each step of a path against the attributes it has, which the servers cannot do
+    /// for names in its cache. The price is one request more for each change of a directory: the kernel then asks for the
+    /// attributes that its owner has now. A mount that only root can enter does without, since root passes every such check.
+    pub(crate) fn kernel_text(&self, mounter: Uid) -> String {
+        let checked = self.default_permissions || self.allow_other || !mounter.is_root();
+        let checked = if checked { "default_permissions," } else { "" };
         let other = if self.allow_other { ",allow_other" } else { "" };
-        format!("default_permissions,max_read={}{other}", self.max_read)
+        format!("{checked}max_read={}{other}", self.max_read)
     }
 
     /// The text behind `-o` of `fusermount3`. No name in it needs an escape: [`checked_name`] has seen to that.
-    pub(crate) fn helper_text(&self, subtype: &str) -> String {
-        let mut text = self.kernel_text();
+    pub(crate) fn helper_text(&self, subtype: &str, mounter: Uid) -> String {
+        let mut text = self.kernel_text(mounter);
         text.push_str(&format!(",fsname={},subtype={subtype}", self.fsname));
         text.push_str(if self.read_only { ",ro" } else { ",rw" });
         // The helper sets `nosuid` and `nodev` itself, and lets only root do without.
@@ -154,8 +156,8 @@ const HELPER_KNOWS: &[&str] = &[
 
 fn unknown(word: &str) -> OptionError {
     OptionError(format!(
-        "unknown mount option '{word}'; known are ro, rw, allow_other, fsname=NAME, max_read=BYTES, writeback_cache, \
-         noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync and their opposites"
+        "unknown mount option '{word}'; known are ro, rw, allow_other, default_permissions, fsname=NAME, \
+         max_read=BYTES, writeback_cache, noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, sync, dirsync and their opposites"
     ))
 }
 
@@ -204,9 +206,20 @@ mod tests {
         let read_only = applied("allow_other,ro").expect("known");
         assert!(read_only.all_flags().contains(MsFlags::MS_RDONLY));
         assert_eq!(
-            read_only.helper_text("hf3fs"),
+            read_only.helper_text("hf3fs", Uid::from_raw(0)),
             "default_permissions,max_read=1048576,allow_other,fsname=flyer,subtype=hf3fs,ro"
         );
+    }
+
+    #[test]
+    fn the_kernel_checks_permissions_unless_only_root_can_enter() {
+        let (root, somebody) = (Uid::from_raw(0), Uid::from_raw(1000));
+        let checks = |list: &str, mounter| {
+            let text = applied(list).expect("known").kernel_text(mounter);
+            text.contains("default_permissions")
+        };
+        assert!(!checks("", root));
+        assert!(checks("", somebody) && checks("allow_other", root) && checks("default_permissions", root));
     }
 
     #[test]
