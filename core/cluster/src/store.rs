@@ -2,8 +2,8 @@
 //!
 //! A store is one machine's: nobody else writes to it, so a transaction reads what is there and commits a batch; there is
 //! nothing it could conflict with. Batches are atomic and keep their order: after a crash the store holds a prefix of the
-//! committed batches. They become durable when the host makes them so, at the latest before it delivers an effect that
-//! asks for it.
+//! committed batches, which reaches at least to the last [`Store::flush`] if only the process died. They become durable when
+//! the host makes them so, at the latest before it delivers an effect that asks for it.
 //!
 //! Limits: [`KEY_BYTES_MAX`], [`VALUE_BYTES_MAX`]; a transaction holds its writes in memory until it commits.
 
@@ -98,6 +98,14 @@ pub trait Store {
     /// # Errors
     /// When the batch cannot be stored. Nothing of it is visible then.
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Hands all commits so far to the operating system: the death of the process cannot undo them any more, a power failure can.
+    ///
+    /// # Errors
+    /// When they may not be there.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// The first key behind all keys that begin with `prefix`; `None` if there is none (the prefix is all `ff`).

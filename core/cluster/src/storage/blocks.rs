@@ -298,6 +298,8 @@ impl Class {
         ready.reverse();
         let key = keys::group(block_bytes, number);
         store.commit(Batch::from([(key, Some(group.to_bytes().to_vec()))]))?;
+        // Data are written to the blocks at once, so the death of the process must not make them count as clean.
+        store.flush()?;
         if group.has_clean() {
             self.with_clean.insert(number);
         } else {

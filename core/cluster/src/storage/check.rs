@@ -63,8 +63,18 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
             self.channels.running() <= self.jobs.len(),
             "a channel runs without an update"
         );
-        for id in &self.parked {
-            assert!(self.jobs.contains(*id), "what waits for room is under way");
+        for id in self.parked.iter().chain(&self.held) {
+            assert!(self.jobs.contains(*id), "what waits is under way");
+        }
+        for id in &self.held {
+            let kept = self
+                .jobs
+                .get(*id)
+                .and_then(|job| self.moves.get(self.chunks.key(job.row)));
+            assert!(
+                kept.is_some_and(|kept| self.epochs.is_being_settled(kept.epoch)),
+                "a commit waits for a sync that is not open"
+            );
         }
         for (_, io) in self.disk.iter() {
             if let Io::Update(job) = io {

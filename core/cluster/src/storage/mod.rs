@@ -122,6 +122,8 @@ enum Work {
     Read(read::Reader),
     /// The update has its chunk.
     Apply(OpId),
+    /// The update was carried out, and could be committed now.
+    Commit(OpId),
     /// The request can begin its next update.
     Next(OpId),
 }
@@ -164,6 +166,8 @@ pub struct StorageServer<S, C> {
     work: VecDeque<Work>,
     /// Updates that wait for room.
     parked: VecDeque<OpId>,
+    /// Updates whose commit waits for the data of an open sync; at most one for each update under way.
+    held: VecDeque<OpId>,
     /// Whether the host was asked for a sync that has not begun.
     sync_wanted: bool,
     /// Whether the last sync failed.
@@ -201,6 +205,7 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
             reads: 0,
             work: VecDeque::new(),
             parked: VecDeque::new(),
+            held: VecDeque::new(),
             sync_wanted: false,
             sync_failed: false,
             clock: Clock::default(),
@@ -394,6 +399,7 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
             match work {
                 Work::Read(reader) => self.read(reader, out),
                 Work::Apply(job) => self.apply(now, job, out),
+                Work::Commit(job) => self.commit_in_turn(now, job, out),
                 Work::Next(call) => self.next_update(call, out),
             }
         }

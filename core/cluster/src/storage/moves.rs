@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A chunk whose move a sync is just about to settle does not move again until the data are durable: whether the old block or the
-//! one in between is the one to go back to would depend on the end of the sync.
+//! one in between is the one to go back to would depend on the end of the sync. That goes for the commit, too: the sync may begin
+//! while the content is being copied.
 //!
 //! Limits: [`MOVES_MAX`](super::options::limits::MOVES_MAX); beyond, updates wait for a sync.
 

@@ -56,7 +56,7 @@ pub(super) struct Arrival<'a> {
 pub(super) struct Job {
     /// The request that it belongs to.
     pub(super) call: OpId,
-    row: Row,
+    pub(super) row: Row,
     target: TargetId,
     chain: VersionedChainId,
     channel: Option<ChannelKey>,
@@ -324,8 +324,9 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
         }
     }
 
-    /// Lets the updates that wait for room or for a sync try again.
+    /// Lets the updates that wait for room or for a sync go on or try again.
     pub(super) fn unpark(&mut self) {
+        self.work.extend(self.held.drain(..).map(Work::Commit));
         self.work.extend(self.parked.drain(..).map(Work::Apply));
     }
 
@@ -367,7 +368,7 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
                     expected: (job.change.checksum.kind == ChecksumType::CRC32C)
                         .then_some(!job.change.checksum.value),
                 }),
-                Step::Commit => return self.commit_job(now, id, out),
+                Step::Commit => return self.commit_in_turn(now, id, out),
             };
             if let Some(op) = op {
                 let io = self
@@ -414,6 +415,22 @@ impl<S: Store, C: Copy + core::fmt::Debug> StorageServer<S, C> {
             self.blocks.give_back(place);
         }
         self.finish(id, answers::failed(status), out);
+    }
+
+    /// Commits, unless the chunk moves again while a sync settles its last move: see [`moves`](super::moves). The sync may have begun
+    /// when this update was under way already.
+    pub(super) fn commit_in_turn(&mut self, now: Time, id: OpId, out: &mut Effects<Out<C>>) {
+        let job = self.jobs.get(id).expect("under way");
+        let Stage::Runs(progress) = &job.stage else {
+            unreachable!("only plans that run are committed");
+        };
+        let kept = self.moves.get(self.chunks.key(job.row));
+        let moves = matches!(progress.plan.block, Block::New(_));
+        if moves && kept.is_some_and(|kept| self.epochs.is_being_settled(kept.epoch)) {
+            flyer_types::mark!("storage.move_commit_waits");
+            return self.held.push_back(id);
+        }
+        self.commit_job(now, id, out);
     }
 
     /// Commits the record of a plan that was carried out.

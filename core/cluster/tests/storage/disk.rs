@@ -135,6 +135,8 @@ pub(crate) struct StoreState {
     log: Vec<Batch>,
     /// Number of commits before those.
     before: usize,
+    /// Number of commits that the operating system has.
+    flushed: usize,
     /// What the next calls answer.
     pub(crate) fail_reads: Option<StoreError>,
     pub(crate) fail_commits: Option<StoreError>,
@@ -168,7 +170,23 @@ impl SharedStore {
         for batch in state.log.drain(..).take(kept) {
             state.durable.commit(batch).unwrap();
         }
+        state.flushed = state.before;
         state.seen = state.durable.clone();
+    }
+
+    /// The process dies: some of the last commits did not reach the operating system. The others are not durable by that.
+    pub(crate) fn kill(&self, rng: &mut Rng) {
+        let state = &mut *self.0.borrow_mut();
+        let flushed = state.flushed.saturating_sub(state.before);
+        let lost = rng.below(u64::try_from(state.log.len() - flushed).unwrap() + 1);
+        state
+            .log
+            .truncate(state.log.len() - usize::try_from(lost).unwrap());
+        state.flushed = state.before + state.log.len();
+        state.seen = state.durable.clone();
+        for batch in &state.log {
+            state.seen.commit(batch.clone()).unwrap();
+        }
     }
 
     /// The entries whose keys begin with `prefix`.
@@ -216,5 +234,11 @@ impl Store for SharedStore {
         state.commits += 1;
         state.log.push(batch.clone());
         state.seen.commit(batch)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let mark = self.mark();
+        self.0.borrow_mut().flushed = mark;
+        Ok(())
     }
 }
