@@ -38,6 +38,10 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// How often what the storage server refuses is asked for again. Nothing is lost between here and there and there is no other copy, so
+/// further attempts find the same disk: half a second is for what passes, everything longer is for users to hear of.
+const STORAGE_ATTEMPTS_MAX: u32 = 8;
+
 /// Memory that holds zeros, for holes within chunks.
 const ZEROS_BYTES: usize = 1 << 20;
 
@@ -388,13 +392,18 @@ impl<K: KernelSide> Builder<'_, K> {
         );
         let each = u16::MAX / u16::try_from(self.options.shards).expect("shards are few");
         let first = 1 + each * u16::try_from(index).expect("shards are few");
+        let defaults = flyer_client::storage::Options::default();
         let storage = StorageIo::new(
             flyer_client::storage::Options {
+                retry: flyer_types::parts::retry::RetryPolicy {
+                    attempts_max: Some(STORAGE_ATTEMPTS_MAX),
+                    ..defaults.retry
+                },
                 // Both ends see the same memory.
                 read_checksum: false,
                 write_checksum: false,
                 zeros: self.links.zeros,
-                ..flyer_client::storage::Options::default()
+                ..defaults
             },
             self.client.clone(),
             first..=(first - 1) + each,
@@ -430,6 +439,8 @@ impl<K: KernelSide> Builder<'_, K> {
         storage::Options {
             node: bootstrap::STORAGE,
             power_failed: self.power_failed,
+            // What the store needs is in the reserve of the room already. More would be room that is shown and never given.
+            free_bytes_min: 0,
             ..storage::Options::default()
         }
     }

@@ -9,12 +9,12 @@
 //!                                                                 └──── the process opens the directory again ◄───────────┘
 //! ```
 //!
-//! * A commit is one write to the journal before it becomes visible. It survives the process at once, and the machine from
-//!   the next [`Database::sync`] on. The tables share the journal, so after a crash all of them together hold a prefix of all
-//!   commits.
-//! * A commit that fails leaves nothing visible, and stops the database: the journal may end in half a batch now. Reads go
-//!   on; each further commit and sync fails until the directory is opened again. Whether the failed batch is there then is
-//!   open, as with any write that failed. A disk that fills up is not such a failure: [`Room`] refuses before.
+//! * A commit is visible at once. It goes to the journal with others, a few milliseconds later at most ([`group`]), and survives
+//!   the process from then on, and the machine from the next [`Database::sync`] on. The tables share the journal, so after a crash
+//!   all of them together hold a prefix of all commits.
+//! * A write to the journal that fails stops the database: the journal may end in half a batch now. Reads go on and show what
+//!   was committed; each further commit and sync fails until the directory is opened again. Whether the failed batch is there then
+//!   is open, as with any write that failed. A disk that fills up is not such a failure: [`Room`] refuses before.
 //! * Reads go through a cache of values, because a lookup in the tables costs a few microseconds and servers ask for the
 //!   same inodes and directories again and again. Commits write it through.
 //!
@@ -22,8 +22,10 @@
 //! waits while four full tables of [`TABLE_BYTES`] wait for the disk.
 
 mod cache;
+mod group;
 mod mend;
 
+pub use group::{GROUP_BYTES_MAX, PERIOD};
 pub use mend::Mended;
 
 use crate::directory::Directory;
@@ -35,11 +37,13 @@ use fjall::{Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use flyer_cluster::storage::DiskError;
 use flyer_cluster::store::{Batch, Store, StoreError, Visit};
 use flyer_types::Text;
+use group::{Gathered, Group};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 /// Most bytes of journals, which an open reads.
 pub const JOURNALS_BYTES_MAX: u64 = 128 << 20;
@@ -50,9 +54,8 @@ pub const TABLE_BYTES: u64 = 16 << 20;
 /// What a record costs in the journal beside its key and value, at most.
 const RECORD_BYTES: usize = 64;
 
-const META: &str = "meta";
-const STORAGE: &str = "storage";
-const MANAGER: &str = "manager";
+const TABLES: usize = 3;
+const NAMES: [&str; TABLES] = ["meta", "storage", "manager"];
 
 /// What can be chosen when a database is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +85,20 @@ pub struct Database {
 }
 
 struct Inner {
-    fjall: fjall::Database,
+    journal: Arc<Journal>,
     room: Arc<Room>,
+    mended: Option<Mended>,
+    /// Hands over what was gathered, again and again.
+    flusher: Option<JoinHandle<()>>,
+}
+
+/// What commits go to.
+struct Journal {
+    fjall: fjall::Database,
+    tables: [Keyspace; TABLES],
+    group: Group,
     /// Why the database stopped.
     stopped: OnceLock<StoreError>,
-    mended: Option<Mended>,
 }
 
 /// One store for each server. There is one of each, because a store answers from its cache.
@@ -103,7 +115,8 @@ pub struct Stores {
 /// The records of one server.
 pub struct LocalStore {
     database: Database,
-    table: Keyspace,
+    /// Index of its table.
+    table: usize,
     cache: RefCell<Cache>,
 }
 
@@ -129,32 +142,48 @@ impl Database {
             create(directory.path(), &path, options)?;
         }
         let (fjall, mended) = open_mended(&path, options)?;
+        let mut tables = Vec::with_capacity(TABLES);
+        for name in NAMES {
+            tables.push(table(&fjall, name)?);
+        }
+        let journal = Arc::new(Journal {
+            fjall,
+            tables: tables
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("one for each name")),
+            group: Group::default(),
+            stopped: OnceLock::new(),
+        });
         let database = Self {
             inner: Arc::new(Inner {
-                fjall,
+                flusher: Some(journal.start_flusher()?),
+                journal,
                 room,
-                stopped: OnceLock::new(),
                 mended,
             }),
         };
+        let [meta, storage, manager] = [0, 1, 2].map(|table| LocalStore {
+            database: database.clone(),
+            table,
+            cache: RefCell::new(Cache::new(options.value_cache_bytes)),
+        });
         let stores = Stores {
-            meta: database.store(META, options)?,
-            storage: database.store(STORAGE, options)?,
-            manager: database.store(MANAGER, options)?,
+            meta,
+            storage,
+            manager,
         };
         Ok((database, stores))
     }
 
-    /// Makes all commits durable that had returned before the call. Commits wait meanwhile.
+    /// Makes all commits durable that had returned before the call. Those that come meanwhile are not held up.
     ///
     /// # Errors
     /// When they may not be durable. The database has stopped then.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.running()?;
-        self.inner
-            .fjall
-            .persist(PersistMode::SyncData)
-            .map_err(|error| self.stop(&error))
+        let journal = &self.inner.journal;
+        journal.flush()?;
+        let synced = journal.fjall.persist(PersistMode::SyncData);
+        synced.map_err(|error| journal.stop(&error))
     }
 
     /// What was cut off when the database was opened: the unsynced end of a journal that a power loss had torn.
@@ -162,21 +191,64 @@ impl Database {
     pub fn mended(&self) -> Option<Mended> {
         self.inner.mended
     }
+}
 
-    fn store(&self, name: &str, options: StoreOptions) -> Result<LocalStore, StoreError> {
-        let table = table(&self.inner.fjall, name)?;
-        Ok(LocalStore {
-            database: self.clone(),
-            table,
-            cache: RefCell::new(Cache::new(options.value_cache_bytes)),
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.journal.group.end();
+        if let Some(flusher) = self.flusher.take() {
+            // Its panic was reported when it happened.
+            let _ended = flusher.join();
+        }
+        if let Err(error) = self.journal.flush() {
+            tracing::error!("the last changes were not written: {error}");
+        }
+    }
+}
+
+impl Journal {
+    fn start_flusher(self: &Arc<Self>) -> Result<JoinHandle<()>, StoreError> {
+        let journal = Arc::clone(self);
+        let run = move || {
+            while journal.group.wait() {
+                if let Err(error) = journal.flush() {
+                    tracing::error!("changes cannot be written any more: {error}");
+                    return;
+                }
+            }
+        };
+        let started = std::thread::Builder::new().name("journal".into()).spawn(run);
+        started.map_err(|error| {
+            let why = format!("cannot start a thread: {error}; raise the limit of processes (ulimit -u)");
+            StoreError::Io(Text::from(why))
         })
     }
 
     fn running(&self) -> Result<(), StoreError> {
-        match self.inner.stopped.get() {
+        match self.stopped.get() {
             Some(why) => Err(why.clone()),
             None => Ok(()),
         }
+    }
+
+    /// Hands over what was gathered.
+    fn flush(&self) -> Result<(), StoreError> {
+        self.group
+            .flush(|| self.running(), |gathered| self.write(gathered))
+    }
+
+    /// The batch goes to the operating system before it is visible in the tables (`manual_journal_persist` is off).
+    fn write(&self, gathered: &Gathered) -> Result<(), StoreError> {
+        let mut writes = self.fjall.batch();
+        for (table, batch) in self.tables.iter().zip(&gathered.tables) {
+            for (key, value) in batch {
+                match value {
+                    Some(value) => writes.insert(table, key.as_slice(), value.as_slice()),
+                    None => writes.remove(table, key.as_slice()),
+                }
+            }
+        }
+        writes.commit().map_err(|error| self.stop(&error))
     }
 
     /// Records the first failure of a write, which all later writes answer with.
@@ -188,7 +260,38 @@ impl Database {
         };
         let why = format!("{why}; the database has stopped, start again once the cause is gone");
         let stopped = StoreError::Io(Text::from(why));
-        self.inner.stopped.get_or_init(|| stopped).clone()
+        self.stopped.get_or_init(|| stopped).clone()
+    }
+}
+
+impl LocalStore {
+    fn journal(&self) -> &Journal {
+        &self.database.inner.journal
+    }
+
+    fn below(&self) -> &Keyspace {
+        &self.journal().tables[self.table]
+    }
+
+    fn scan_layers(
+        &self,
+        range: (&[u8], &[u8]),
+        reverse: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let (from, to) = range;
+        if from >= to {
+            return Ok(());
+        }
+        let entry = |guard: Guard| guard.into_inner().map_err(|error| store_error(&error));
+        let group = &self.journal().group;
+        if reverse {
+            let below = || self.below().range(from..to).rev().map(entry);
+            group.scan(self.table, range, reverse, below, visit)
+        } else {
+            let below = || self.below().range(from..to).map(entry);
+            group.scan(self.table, range, reverse, below, visit)
+        }
     }
 }
 
@@ -197,62 +300,50 @@ impl Store for LocalStore {
         if let Some(known) = self.cache.borrow_mut().get(key) {
             return Ok(known);
         }
-        let found = self.table.get(key).map_err(|error| store_error(&error))?;
-        let value = found.map(|value| value.to_vec());
+        let value = match self.journal().group.get(self.table, key) {
+            Some(on_its_way) => on_its_way,
+            None => {
+                let found = self.below().get(key).map_err(|error| store_error(&error))?;
+                found.map(|value| value.to_vec())
+            }
+        };
         self.cache.borrow_mut().put(key, value.as_deref());
         Ok(value)
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        if from >= to {
-            return Ok(());
-        }
-        show(self.table.range(from..to), visit)
+        self.scan_layers((from, to), false, visit)
     }
 
     fn scan_reverse(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        if from >= to {
-            return Ok(());
-        }
-        show(self.table.range(from..to).rev(), visit)
+        self.scan_layers((from, to), true, visit)
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
-        let inner = &self.database.inner;
-        self.database.running()?;
+        self.journal().running()?;
         let sizes = batch
             .iter()
             .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len) + RECORD_BYTES);
         let bytes = u64::try_from(sizes.sum::<usize>()).expect("a usize fits into 64 bits");
-        inner.room.take_for_database(bytes).map_err(|error| match error {
+        let room = self.database.inner.room.take_for_database(bytes);
+        room.map_err(|error| match error {
             DiskError::NoSpace => StoreError::NoSpace,
             DiskError::Io(_) | DiskError::Mismatch => StoreError::Io(disk::describe(&error)),
         })?;
-        // The batch goes to the operating system before it is visible (`manual_journal_persist` is off).
-        let mut writes = inner.fjall.batch();
-        for (key, value) in &batch {
-            match value {
-                Some(value) => writes.insert(&self.table, key.as_slice(), value.as_slice()),
-                None => writes.remove(&self.table, key.as_slice()),
-            }
-        }
-        writes.commit().map_err(|error| self.database.stop(&error))?;
         let cache = self.cache.get_mut();
         for (key, value) in &batch {
             cache.put(key, value.as_deref());
         }
+        if self.journal().group.put(self.table, batch) {
+            // It is visible by now, so a failure is for the next commit and for whoever syncs.
+            let _full = self.journal().flush();
+        }
         Ok(())
     }
-}
 
-fn show(entries: impl Iterator<Item = Guard>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-    for entry in entries {
-        let (key, value) = entry.into_inner().map_err(|error| store_error(&error))?;
-        if !visit(&key, &value) {
-            break;
-        }
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.journal().flush()
     }
-    Ok(())
 }
 
 /// Creates a database under another name and moves it to its place, so that a crash leaves none or a whole one.
@@ -264,7 +355,7 @@ fn create(folder: &Path, path: &Path, options: StoreOptions) -> Result<(), Store
         Err(error) => return Err(io_error(&new, &error)),
     }
     let fjall = open(&new, options).map_err(|error| store_error(&error))?;
-    for name in [META, STORAGE, MANAGER] {
+    for name in NAMES {
         table(&fjall, name)?;
     }
     fjall
@@ -361,7 +452,7 @@ fn store_error(error: &fjall::Error) -> StoreError {
 
 impl core::fmt::Debug for Database {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let stopped = self.inner.stopped.get();
+        let stopped = self.inner.journal.stopped.get();
         f.debug_struct("Database")
             .field("stopped", &stopped)
             .finish_non_exhaustive()
