@@ -144,7 +144,7 @@ fn meta_classes_follow_the_specification() {
             0 | 3 | 25 | 3000 | 3001 | 3003 | 3005..=3008 | 3010 | 3013 | 3016 | 3017 | 3100..=3199
         )
     };
-    let permanent = |code: u16| matches!(code, 0..=999 | 3009 | 3011 | 3014 | 3018 | 3300..=3999 | 7007 | 7015 | 7019 | 7999 | 2009);
+    let permanent = |code: u16| matches!(code, 0..=999 | 3009 | 3011 | 3014 | 3018 | 3300..=3999 | 7007 | 7015 | 7019 | 7021 | 7999 | 2009);
     for code in all_codes().chain([StatusCode(3150), StatusCode(3250), StatusCode(7998)]) {
         let expected = if finals(code.0) {
             MetaRetry::Final

@@ -8,6 +8,10 @@
     reason = "a program that is watched from outside takes time"
 )]
 
+pub mod bounded;
+pub mod faulty;
+pub mod small;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -47,6 +51,8 @@ pub fn flyer<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(args: I) -> Command {
 pub struct Place {
     /// Removed in the end.
     root: tempfile::TempDir,
+    /// Where the data lie if not in `root`.
+    kept: Option<PathBuf>,
 }
 
 impl Place {
@@ -58,13 +64,22 @@ impl Place {
             .tempdir()
             .expect("a temporary directory");
         rustix::fs::chmod(root.path(), rustix::fs::Mode::from_raw_mode(0o755)).expect("it is ours");
-        Self { root }
+        Self { root, kept: None }
+    }
+
+    /// A new one, whose data lie in `directory` and stay there.
+    #[must_use]
+    pub fn with_data(directory: PathBuf) -> Self {
+        Self {
+            kept: Some(directory),
+            ..Self::new()
+        }
     }
 
     /// Where the cluster keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.root.path().join("data")
+        self.kept.clone().unwrap_or_else(|| self.root.path().join("data"))
     }
 
     /// Where it is mounted.
@@ -146,12 +161,54 @@ impl Mount {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// What `/proc` says of the program in a file of lines `name: number`.
+    #[must_use]
+    pub fn proc(&self, file: &str, name: &str) -> u64 {
+        let path = format!("/proc/{}/{file}", self.pid());
+        let lines = std::fs::read_to_string(&path).expect("it runs");
+        let mut rows = lines.lines().filter_map(|line| line.split_once(':'));
+        let row = rows.find(|row| row.0 == name);
+        let number = row.and_then(|row| row.1.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("{path} says no number of {name}"))
+    }
+
+    /// Has the kernel forget every inode of the mount that is not in use; the program may still be taking note of it. Root only.
+    pub fn make_kernel_forget(&self) {
+        // Mounting anew what is mounted drops the cached names of this mount and of no other. An inode of FUSE goes with its last name.
+        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+        rustix::mount::mount_remount(&self.path, flags, "").expect("root may remount");
+    }
+
+    /// Waits until the program has taken everything that the kernel wants of it.
+    pub fn settle(&self) {
+        let begun = Instant::now();
+        let mut before = None;
+        loop {
+            // Readers of the device take request after request and sleep when there is none; nothing else reads that often.
+            let now = self.proc("io", "syscr");
+            if before == Some(now) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the program does not come to rest");
+            before = Some(now);
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
     /// Ends the program without a warning, and removes what is left of the mount.
     pub fn kill(mut self) {
         let child = self.child.as_mut().expect("it runs");
         child.kill().expect("it is our child");
         self.wait();
         detach(&self.path);
+    }
+
+    /// Unmounts as a user would, and returns how the program ended. What it could not save is a matter of its exit code.
+    #[must_use]
+    pub fn end(mut self) -> ExitStatus {
+        // The command ends as the program does; why, both have said.
+        flyer(["umount"]).arg(&self.path).output().expect("it starts");
+        self.wait()
     }
 
     /// Unmounts as a user would, and waits for the program to end.

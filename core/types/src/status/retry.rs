@@ -19,6 +19,10 @@
 //! | D2 | 4015 `ChunkSizeMismatch`, 4024 `ChunkInvalidChunkSize`, 4083, 4084 | retry | permanent | 4: the request itself does not fit the chunk |
 //! | D3 | 7015, 4080 `ChecksumMismatch` on a read | permanent | unavailable | 5: another replica may hold good bytes |
 //! | D4 | 2010 `SocketError`, 2013 `SocketClosed`, 2014 `ConnectFailed`, 2018 `RDMAError` | retry | unavailable | 4: a peer that cannot be reached has to count towards fail-over like one that does not answer |
+//!
+//! # Where metadata calls deviate from upstream
+//!
+//! 7021 `NoSpace` is permanent here and retried there: no time of waiting for an answer makes room, and who could make some waits.
 
 use super::{Group, StatusCode};
 
@@ -91,6 +95,7 @@ impl StatusCode {
                 Self::STORAGE_CLIENT_CHUNK_NOT_FOUND
                     | Self::STORAGE_CLIENT_CHECKSUM_MISMATCH
                     | Self::STORAGE_CLIENT_READ_ONLY_SERVER
+                    | Self::STORAGE_CLIENT_NO_SPACE
                     | Self::STORAGE_CLIENT_FOUND_BUG
             ),
             // An old server that does not know the method will not learn it.

@@ -6,6 +6,10 @@
 //!
 //! A failure of the attempt made here is always reported. One that happened before, elsewhere, is reported once to each handle that
 //! wrote. A server is asked by `fsync` even if nothing is new: what it was told before may not be durable yet.
+//!
+//! A close reports what a handle is owed and leaves it owed: it may be one descriptor of several. When a program starts another one, each
+//! file that it has open is closed in the child, where nobody looks at the result; the program itself has to hear of the error all the
+//! same. After the last close comes the release, and with the handle goes what it is owed.
 
 use super::sync::Kind;
 use super::tidy::{Tidied, Tidy, Wish};
@@ -22,15 +26,18 @@ pub(super) struct Fsync {
     inode: InodeId,
     /// Who hears of errors.
     handle: Option<HandleId>,
+    /// Whether it has then been told for good.
+    settles: bool,
     wish: Wish,
     part: Option<Tidy>,
 }
 
 impl Fsync {
-    const fn plan(inode: InodeId, handle: Option<HandleId>, wish: Wish) -> Plan {
+    const fn plan(inode: InodeId, handle: Option<HandleId>, settles: bool, wish: Wish) -> Plan {
         let fsync = Self {
             inode,
             handle,
+            settles,
             wish,
             part: None,
         };
@@ -48,7 +55,7 @@ pub(super) fn plan(cx: &Context<'_>, inode: InodeId, handle: HandleId, data_only
         flush: Some(Patience::Lasting),
         sync: wants_length.then_some(Kind::Durable),
     };
-    Fsync::plan(inode, Some(handle), wish)
+    Fsync::plan(inode, Some(handle), true, wish)
 }
 
 /// A descriptor is closed. Who has not written does not wait for, or hear of, what others wrote.
@@ -61,7 +68,7 @@ pub(super) fn close(cx: &Context<'_>, inode: InodeId, handle: HandleId) -> Plan 
                 flush: Some(Patience::Lasting),
                 sync: Some(Kind::Exact),
             };
-            Fsync::plan(inode, Some(handle), wish)
+            Fsync::plan(inode, Some(handle), false, wish)
         }
     }
 }
@@ -72,7 +79,7 @@ pub(super) fn forced(inode: InodeId) -> Plan {
         flush: Some(Patience::Lasting),
         sync: Some(Kind::Forced),
     };
-    Fsync::plan(inode, None, wish)
+    Fsync::plan(inode, None, false, wish)
 }
 
 /// For a regular round.
@@ -81,7 +88,7 @@ pub(super) fn regular(cx: &Context<'_>, inode: InodeId) -> Plan {
         flush: (cx.state.config.periodic_sync.flush_write_buf).then_some(Patience::Once),
         sync: Some(Kind::News),
     };
-    Fsync::plan(inode, None, wish)
+    Fsync::plan(inode, None, false, wish)
 }
 
 impl Fsync {
@@ -112,10 +119,16 @@ impl Fsync {
             // It may have been closed meanwhile; whoever did that has heard of it.
             Some(handle) => (cx.state.files.handle_mut(handle, inode))
                 .ok()
-                .and_then(|handle| handle.owed.take()),
+                .and_then(|handle| {
+                    if self.settles {
+                        handle.owed.take()
+                    } else {
+                        handle.owed
+                    }
+                }),
             None => None,
         };
-        if owed.is_some() {
+        if owed.is_some() && self.settles {
             flush::drop_if_told(cx, inode);
         }
         let error: Option<Errno> = tidied.error().or(owed);

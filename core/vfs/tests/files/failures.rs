@@ -86,6 +86,8 @@ fn refused_bytes_are_dropped_when_every_writer_was_told_and_not_before() {
     assert_eq!(host.fsync(inode, one), Err(Errno::ENOSPC));
     assert_eq!(host.cluster().memory.len(), 2, "the other one does not know yet");
     assert_eq!(host.flush(inode, two), Err(Errno::ENOSPC));
+    assert_eq!(host.cluster().memory.len(), 2, "it may have another descriptor");
+    host.release(inode, two).unwrap();
     host.run_for(Span::from_secs(1));
     assert!(host.cluster().memory.is_empty());
     assert_eq!(host.fsync(inode, one), Ok(()), "nothing is left to be written");
@@ -94,6 +96,36 @@ fn refused_bytes_are_dropped_when_every_writer_was_told_and_not_before() {
     host.write(inode, one, 0, b"33").unwrap();
     assert_eq!(host.fsync(inode, one), Ok(()));
     assert_eq!(host.stored(inode), b"33");
+}
+
+/// A program that starts another one closes its descriptors there, and nobody looks at what that says.
+#[test]
+fn a_close_tells_what_a_handle_is_owed_and_another_descriptor_hears_of_it_too() {
+    let mut host = host();
+    let (inode, handle) = host.create(ALICE, "a", O_RDWR).unwrap();
+    host.write(inode, handle, 0, b"11").unwrap();
+    fail_writes(&host, Fault::no_space());
+    assert_eq!(host.flush(inode, handle), Err(Errno::ENOSPC));
+    assert_eq!(host.flush(inode, handle), Err(Errno::ENOSPC));
+    assert_eq!(host.fsync(inode, handle), Err(Errno::ENOSPC), "nothing is stored");
+    heal(&host);
+    assert_eq!(host.fsync(inode, handle), Ok(()), "it was told and is dropped");
+    assert_eq!(host.flush(inode, handle), Ok(()));
+    assert_eq!(host.stat(inode).unwrap().size, 0);
+
+    host.write(inode, handle, 0, b"22").unwrap();
+    fail_writes(&host, Fault::transient());
+    assert_eq!(host.flush(inode, handle), Err(Errno::EIO));
+    heal(&host);
+    assert_eq!(
+        host.flush(inode, handle),
+        Err(Errno::EIO),
+        "written by now, but it was not"
+    );
+    assert_eq!(host.stored(inode), b"22");
+    assert_eq!(host.fsync(inode, handle), Err(Errno::EIO));
+    assert_eq!(host.fsync(inode, handle), Ok(()), "told");
+    assert_eq!(host.flush(inode, handle), Ok(()));
 }
 
 #[test]
