@@ -30,15 +30,17 @@ pub struct Watch {
 impl Record {
     /// Says that this process serves the mount with the number `device`.
     ///
+    /// The kernel gives the number of a mount away again as soon as it is unmounted, while its process may still write out: the record
+    /// of that one then has no name any more. Who waits has it open.
+    ///
     /// # Errors
-    /// Another process says so, or no directory for it can be written to.
+    /// No directory for it can be written to.
     pub fn create(device: &str) -> io::Result<Self> {
         let uid = nix::unistd::geteuid().as_raw();
         let mut error = io::Error::from(io::ErrorKind::NotFound);
         for directory in directories(uid) {
             match Self::create_in(directory, uid, device) {
                 Ok(record) => return Ok(record),
-                Err(locked) if locked.kind() == io::ErrorKind::WouldBlock => return Err(locked),
                 Err(failed) => error = failed,
             }
         }
@@ -55,16 +57,15 @@ impl Record {
         check_owner(&fs::symlink_metadata(&directory)?, uid)?;
         let path = directory.join(file_name(device));
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644);
-        let file = options.custom_flags(nix::libc::O_NOFOLLOW).open(&path)?;
+        options.read(true).write(true).create_new(true).mode(0o644);
+        // What is left is of a process that was killed, or that serves no mount with this number any more.
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let file = options.open(&path)?;
         let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
-        // It may be left from a process that was killed.
-        file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Self { file, path })
     }
@@ -75,8 +76,13 @@ impl Record {
         if let Err(error) = writeln!(self.file, "{}", text.replace('\n', " ")) {
             tracing::warn!(%error, "cannot record how the mount ended");
         }
-        // Who waits has it open.
-        let _may_be_gone = fs::remove_file(&self.path);
+        let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let own = self.file.metadata().map(number).ok();
+        // Another mount may have the name by now.
+        if own.is_some() && own == fs::symlink_metadata(&self.path).map(number).ok() {
+            // Who waits has it open.
+            let _may_be_gone = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -170,10 +176,15 @@ mod tests {
         let watch = Watch::find(ENDED, uid).expect("just made");
         assert_eq!(watch.pid, Some(std::process::id()));
         assert!(watch.is_alive() && watch.is_alive());
-        assert!(Record::create(ENDED).is_err(), "two processes serve one mount");
+        // The number has another owner before the end of the first one.
+        let next = Record::create(ENDED).expect("a directory");
         record.end(Err("disk\nfull"));
         assert!(!watch.is_alive());
         assert_eq!(watch.wait(), Err("disk full".into()));
+        let watch = Watch::find(ENDED, uid).expect("the name is the next one's");
+        assert!(watch.is_alive());
+        next.end(Ok(()));
+        assert_eq!(watch.wait(), Ok(()));
         assert!(Watch::find(ENDED, uid).is_none());
     }
 

@@ -49,6 +49,7 @@ fn open(path: &Path) -> Cluster {
     // Several files, so that a sync has more than one to visit.
     let options = DiskOptions {
         file_bytes: 16 * u64::from(BLOCK_BYTES),
+        ..DiskOptions::default()
     };
     let disk = Disk::open(&directory.data(), Arc::clone(&room), options).unwrap();
     let (database, stores) = Database::open(&directory, room, StoreOptions::default()).unwrap();

@@ -285,6 +285,7 @@ impl<K: KernelSide> Links<K> {
         self.to_storage(storage::In::SyncEnded(outcome.is_ok()));
         let (served, again) = self.durability.end(outcome);
         if let Err(why) = outcome {
+            self.boot.forget();
             tracing::error!("what was written last may not survive a power loss: {why}");
         }
         for waiter in served {

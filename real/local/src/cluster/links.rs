@@ -10,6 +10,7 @@
 //! The fabric loses nothing, so each call is answered once without a timer. Hosts of cells hold the links weakly: with the mount the
 //! links go, and with them cells, servers and the database.
 
+use super::boot::Boot;
 use super::durability::Durability;
 use super::{KernelSide, hosts};
 use crate::disk::Disk;
@@ -83,6 +84,7 @@ pub(crate) struct Links<K: KernelSide> {
     /// Memory that holds zeros.
     pub(crate) zeros: Lease,
     pub(crate) durability: Durability,
+    pub(crate) boot: Boot,
     pub(crate) cells: OnceLock<Cells<K>>,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `boot` | whether what was written last may be lost |
 //! | [`bootstrap`] | the manager, and what it is told at the start |
 //! | `durability` | making things durable for many at once |
 //! | `hosts` | what the cells want done, and how it is done |
@@ -9,6 +10,7 @@
 //! | `links` | who is connected with whom |
 //! | `mount` | opening, requests, and the end |
 
+mod boot;
 pub mod bootstrap;
 mod durability;
 mod hosts;

@@ -5,6 +5,7 @@
 //!   end:  shards write everything out and close their sessions ─► everything durable ─► cells end ─► directory free
 //! ```
 
+use super::boot::Boot;
 use super::durability::{Durability, Waiter};
 use super::hosts::{ManagerHost, MetaHost, SessionHost, ShardHost, StorageHost, describe};
 use super::janitor::{self, Janitor};
@@ -24,7 +25,7 @@ use flyer_cluster::storage::StorageServer;
 use flyer_cluster::{meta, storage};
 use flyer_pool::Pool;
 use flyer_runtime::{Limits, Runtime};
-use flyer_types::ids::OpId;
+use flyer_types::ids::{Gid, OpId, Uid};
 use flyer_types::{Errno, Rng, Status, Text, WallTime};
 use flyer_vfs::shard::{Parts, shard_of};
 use flyer_vfs::{Caller, Config, Request, Shard, shard};
@@ -162,7 +163,12 @@ impl<K: KernelSide> Mount<K> {
         let room =
             Room::open(directory.path(), RESERVE_BYTES_DEFAULT).map_err(|error| content(describe(&error)))?;
         let room = Arc::new(room);
-        let files = Disk::open(&directory.data(), Arc::clone(&room), DiskOptions::default())
+        let boot = Boot::of(&directory);
+        let disk_options = DiskOptions {
+            cached: !boot.power_failed(),
+            ..DiskOptions::default()
+        };
+        let files = Disk::open(&directory.data(), Arc::clone(&room), disk_options)
             .map_err(|error| content(describe(&error)))?;
         let (database, stores) = Database::open(&directory, room, StoreOptions::default())
             .map_err(|error| content(error.to_string()))?;
@@ -178,7 +184,6 @@ impl<K: KernelSide> Mount<K> {
             .take(ZEROS_BYTES)
             .map_err(|error| content(error.to_string()))?;
         pool.zero(zeros).map_err(|error| content(error.to_string()))?;
-        let boot = Boot::of(&directory);
         let links = Arc::new(Links {
             kernel,
             pool,
@@ -186,13 +191,14 @@ impl<K: KernelSide> Mount<K> {
             database,
             zeros,
             durability: Durability::default(),
+            boot: boot.clone(),
             cells: OnceLock::new(),
         });
         let builder = Builder {
             runtime: &runtime,
             links: &links,
             options,
-            power_failed: boot.power_failed,
+            power_failed: boot.power_failed(),
             client: ClientId {
                 uuid: rng.uuid(),
                 hostname: Text::from("localhost"),
@@ -450,6 +456,9 @@ impl<K: KernelSide> Builder<'_, K> {
         meta::Options {
             node: bootstrap::META,
             root_acl: flyer_wire::msg::meta::inode::Acl {
+                // Whoever makes the cluster is the one who can use it; a root that belongs to root is closed to all others.
+                uid: Uid(rustix::process::geteuid().as_raw()),
+                gid: Gid(rustix::process::getegid().as_raw()),
                 iflags: flyer_wire::msg::meta::flags::IFlags::empty(),
                 ..defaults.root_acl
             },
@@ -463,35 +472,6 @@ impl<K: KernelSide> Builder<'_, K> {
             },
             ..defaults
         }
-    }
-}
-
-/// Which start of the system a directory was last open in: what an earlier one had not written to the disk is lost.
-struct Boot {
-    path: PathBuf,
-    now: Vec<u8>,
-    /// Whether power may have failed since the directory was last open.
-    power_failed: bool,
-}
-
-impl Boot {
-    fn of(directory: &Directory) -> Self {
-        let path = directory.path().join("boot");
-        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        // A directory that does not tell counts as one that has seen a failure.
-        let then = std::fs::read(&path).unwrap_or_default();
-        let power_failed = !directory.is_new() && (now.is_empty() || now != then);
-        Self {
-            path,
-            now,
-            power_failed,
-        }
-    }
-
-    /// Notes the present start. Only when the servers have dealt with a failure of power: an opening that did not come so far must
-    /// not make the next one believe that there was none.
-    fn note(&self) -> io::Result<()> {
-        std::fs::write(&self.path, &self.now)
     }
 }
 
@@ -510,31 +490,4 @@ fn entropy() -> u64 {
         "the system has random bytes once it has started"
     );
     u64::from_le_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_of_power_is_remembered_until_it_was_dealt_with() {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        let open = || {
-            let fresh = Identity {
-                cluster: flyer_types::ids::Uuid([1; 16]),
-                created: WallTime::from_secs(0),
-            };
-            Directory::open(folder.path(), fresh).expect("it is ours")
-        };
-        let first = Boot::of(&open());
-        assert!(!first.power_failed, "a new directory has lost nothing");
-        first.note().expect("the folder can be written");
-        assert!(!Boot::of(&open()).power_failed, "the system was not started anew");
-        std::fs::write(folder.path().join("boot"), "another start").expect("the folder can be written");
-        for _ in 0..2 {
-            assert!(Boot::of(&open()).power_failed, "nobody has dealt with it yet");
-        }
-        Boot::of(&open()).note().expect("the folder can be written");
-        assert!(!Boot::of(&open()).power_failed);
-    }
 }

@@ -60,6 +60,12 @@ impl DataFile {
         })
     }
 
+    /// From now on reads show what is on the medium, and what the page cache has yet to write.
+    pub(super) fn drop_cache(&self) -> Result<(), DiskError> {
+        let dropped = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        dropped.map_err(|errno| disk_error("read", &self.path, &errno.into()))
+    }
+
     pub(super) fn mark_dirty(&self) {
         self.dirty.store(true, Ordering::Release);
     }

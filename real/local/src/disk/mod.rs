@@ -56,6 +56,8 @@ pub trait Memory {
 pub struct DiskOptions {
     /// Size at which the next file begins. Must stay the same for the life of the directory.
     pub file_bytes: u64,
+    /// Whether the page cache may be believed. It may show what the disk has refused to keep.
+    pub cached: bool,
 }
 
 impl Default for DiskOptions {
@@ -63,6 +65,7 @@ impl Default for DiskOptions {
         Self {
             // Every file system in use can hold such files, and few are needed.
             file_bytes: 256 << 30,
+            cached: true,
         }
     }
 }
@@ -115,6 +118,9 @@ impl Disk {
             if let Some(name) = name.to_str().and_then(FileName::parse) {
                 let file = DataFile::open(&folder_path.join(name.to_string()))?;
                 file.mark_dirty();
+                if !options.cached {
+                    file.drop_cache()?;
+                }
                 files.insert(name, Arc::new(file));
             }
         }

@@ -51,7 +51,15 @@ fn lease(off: u32, len: u32) -> Lease {
 
 fn disk(folder: &Path, file_bytes: u64) -> Disk {
     let room = Arc::new(Room::open(folder, 0).unwrap());
-    Disk::open(folder, room, DiskOptions { file_bytes }).unwrap()
+    Disk::open(
+        folder,
+        room,
+        DiskOptions {
+            file_bytes,
+            cached: true,
+        },
+    )
+    .unwrap()
 }
 
 /// The definition, bit by bit.
