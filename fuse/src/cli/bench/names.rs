@@ -1,153 +1,89 @@
-//! Loads of names: files that are made, looked at, moved and removed, by one process and by several, and listed.
+//! Loads of names: files that are made, listed, looked at, moved and removed, by one process and by several.
 //!
-//! A worker process says that it is ready, waits for a line, works, and ends. The time is from the line to the last end.
+//! A turn is the whole sequence, so that each step finds the caches as the one before left them, as it would for a user. Each
+//! turn has directories of its own: what has once held many names stays large on some file systems, and rounds are to begin
+//! alike.
+//!
+//! Limits: `ls` looks at the names of one turn, not at those of all rounds.
 
-use super::peers::Mount;
-use super::table::Column;
-use super::{Amount, WORKER};
-use clap::{Arg, ArgMatches, Command, value_parser};
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::Instant;
+use super::Amount;
+use super::table::{Figures, Row};
+use super::workers::{Operation, Team};
+use std::fs;
+use std::io;
+use std::path::Path;
 
-/// What is done to each name, in the order in which it is measured.
-const OPERATIONS: [&str; 6] = ["create", "stat", "rename", "unlink", "mkdir", "rmdir"];
+/// What is done, in this order, and what it should reach of `bindfs`.
+const SEQUENCE: [(Operation, Option<f64>); 7] = [
+    (Operation::Create, Some(1.5)),
+    (Operation::List, Some(1.0)),
+    (Operation::Stat, Some(1.5)),
+    (Operation::Rename, Some(1.5)),
+    (Operation::Unlink, Some(1.5)),
+    (Operation::Mkdir, Some(1.5)),
+    (Operation::Rmdir, None),
+];
 
-pub(super) fn worker_command() -> Command {
-    let number = |name: &'static str| Arg::new(name).required(true).value_parser(value_parser!(u32));
-    Command::new(WORKER)
-        .hide(true)
-        .arg(Arg::new("operation").required(true).value_parser(OPERATIONS))
-        .arg(
-            Arg::new("directory")
-                .required(true)
-                .value_parser(value_parser!(PathBuf)),
-        )
-        .arg(number("count"))
+/// Names of one process in one round.
+fn names(amount: &Amount, processes: u16) -> u32 {
+    amount
+        .files
+        .div_ceil(amount.rounds)
+        .div_ceil(u32::from(processes))
 }
 
-pub(super) fn run(mount: &Mount, amount: &Amount, column: &mut Column<'_>) -> io::Result<()> {
-    for processes in [1, amount.processes] {
-        let directories = directories(mount, processes)?;
-        let each = amount.files.div_ceil(u32::from(processes));
-        for operation in OPERATIONS {
-            let rate = work(operation, &directories, each)?;
-            column.put(format!("{operation}, {}", counted(processes)), "1/s", rate);
-            if operation == "create" && processes == 1 {
-                let rate = list(mount, each)?;
-                column.put("ls -lR of them", "1/s", rate);
-            }
+pub(super) fn turn(
+    (place, team): (&Path, &mut Team),
+    amount: &Amount,
+    processes: u16,
+    round: u32,
+) -> io::Result<Figures> {
+    let directories: Vec<String> = (0..processes)
+        .map(|process| format!("names-{round}-{processes}-{process}"))
+        .collect();
+    for directory in &directories {
+        fs::create_dir(place.join(directory))?;
+    }
+    let each = names(amount, processes);
+    let mut figures = Figures::new();
+    for (operation, goal) in SEQUENCE {
+        // One process lists, as `ls` does.
+        if operation == Operation::List && processes > 1 {
+            continue;
         }
-        for directory in directories {
-            fs::remove_dir(directory)?;
-        }
-        if amount.processes == 1 {
-            break;
-        }
+        let took = team.work(operation, &directories, each)?;
+        let total = f64::from(each) * f64::from(processes);
+        let row = Row::new(what(operation, processes), "1/s", goal);
+        figures.push((row, total / took.as_secs_f64()));
     }
-    Ok(())
-}
-
-fn counted(processes: u16) -> String {
-    if processes == 1 {
-        "1 process".into()
-    } else {
-        format!("{processes} processes")
+    for directory in directories {
+        fs::remove_dir(place.join(directory))?;
     }
+    Ok(figures)
 }
 
-/// One for each process.
-fn directories(mount: &Mount, processes: u16) -> io::Result<Vec<PathBuf>> {
-    (0..processes)
-        .map(|process| {
-            let path = mount.path.join(format!("names-{process}"));
-            fs::create_dir(&path).map(|()| path)
-        })
-        .collect()
-}
-
-struct Worker {
-    child: Child,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // It has ended already unless something failed.
-        let _ended = self.child.kill();
-        let _waited_for = self.child.wait();
+fn what(operation: Operation, processes: u16) -> String {
+    match (operation, processes) {
+        (Operation::List, _) => "ls -lR of them".into(),
+        (operation, 1) => format!("{}, 1 process", operation.name()),
+        (operation, processes) => format!("{}, {processes} processes", operation.name()),
     }
 }
 
-fn work(operation: &str, directories: &[PathBuf], each: u32) -> io::Result<f64> {
-    let mut workers = directories
-        .iter()
-        .map(|directory| start(operation, directory, each))
-        .collect::<io::Result<Vec<_>>>()?;
-    for worker in &mut workers {
-        worker.output.read_line(&mut String::new())?;
-    }
-    let begin = Instant::now();
-    for worker in &mut workers {
-        let input = worker.child.stdin.as_mut().expect("it is piped");
-        input.write_all(b"go\n")?;
-    }
-    for worker in &mut workers {
-        if !worker.child.wait()?.success() {
-            return Err(io::Error::other(format!("the load '{operation}' failed")));
-        }
-    }
-    let seconds = begin.elapsed().as_secs_f64();
-    let total: f64 = workers.iter().map(|_| f64::from(each)).sum();
-    Ok(total / seconds)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn start(operation: &str, directory: &Path, each: u32) -> io::Result<Worker> {
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command
-        .arg(WORKER)
-        .arg(operation)
-        .arg(directory)
-        .arg(each.to_string());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let output = BufReader::new(child.stdout.take().expect("it is piped"));
-    Ok(Worker { child, output })
-}
-
-pub(super) fn run_worker(matches: &ArgMatches) -> io::Result<()> {
-    let operation: &String = matches.get_one("operation").expect("it is required");
-    let directory: &PathBuf = matches.get_one("directory").expect("it is required");
-    let count: u32 = *matches.get_one("count").expect("it is required");
-    let mut output = io::stdout();
-    writeln!(output, "ready")?;
-    output.flush()?;
-    io::stdin().read_line(&mut String::new())?;
-    let name = |number: u32| directory.join(format!("n{number}"));
-    let other_name = |number: u32| directory.join(format!("m{number}"));
-    (0..count).try_for_each(|number| match operation.as_str() {
-        "create" => File::create_new(name(number)).map(drop),
-        "stat" => fs::symlink_metadata(name(number)).map(drop),
-        "rename" => fs::rename(name(number), other_name(number)),
-        "unlink" => fs::remove_file(other_name(number)),
-        "mkdir" => fs::create_dir(name(number)),
-        _ => fs::remove_dir(name(number)),
-    })
-}
-
-/// Names with their attributes, as `ls -lR` prints them, without the printing.
-fn list(mount: &Mount, each: u32) -> io::Result<f64> {
-    let begin = Instant::now();
-    let mut seen = 0_u32;
-    for entry in fs::read_dir(mount.path.join("names-0"))? {
-        entry?.metadata()?;
-        seen += 1;
+    #[test]
+    fn rounds_and_processes_share_the_names() {
+        let amount = |files, rounds| Amount {
+            files,
+            rounds,
+            ..Amount::default()
+        };
+        assert_eq!(names(&amount(20_000, 5), 1), 4_000);
+        assert_eq!(names(&amount(20_000, 5), 4), 1_000);
+        assert_eq!(names(&amount(10, 3), 4), 1);
+        assert_eq!(names(&amount(1, 1_000), 64), 1);
     }
-    if seen != each {
-        return Err(io::Error::other(format!(
-            "{seen} names instead of {each} are listed"
-        )));
-    }
-    Ok(f64::from(seen) / begin.elapsed().as_secs_f64())
 }

@@ -1,4 +1,5 @@
-//! What is measured: each file system mounted in a directory of its own, and taken away again.
+//! What is measured: each file system mounted in a directory of its own, and taken away again. A plain directory on the same
+//! disk shows what is below them all.
 
 use super::super::failure::{Failure, Kind};
 use crate::session::{Mounted, mountinfo};
@@ -13,23 +14,26 @@ pub(super) enum Peer {
     Stub,
     Local,
     Bindfs,
+    /// No mount: the file system that holds the data of the others.
+    Disk,
 }
 
 impl Peer {
-    pub(super) const ALL: [Self; 3] = [Self::Stub, Self::Local, Self::Bindfs];
+    pub(super) const ALL: [Self; 4] = [Self::Stub, Self::Local, Self::Bindfs, Self::Disk];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Stub => "stub",
             Self::Local => "local",
             Self::Bindfs => "bindfs",
+            Self::Disk => "disk",
         }
     }
 }
 
 /// A directory for everything, removed in the end.
 #[derive(Debug)]
-pub(super) struct Directory(PathBuf);
+pub(super) struct Directory(pub(super) PathBuf);
 
 impl Directory {
     pub(super) fn new(parent: Option<PathBuf>) -> Result<Self, Failure> {
@@ -81,6 +85,7 @@ impl Mount {
                 command.arg(&data);
                 command
             }
+            Peer::Disk => return Ok(Some(Self { peer, path })),
         };
         let output = command.arg(&path).stdin(Stdio::null()).output();
         match output {
@@ -96,8 +101,10 @@ impl Mount {
 
     /// Unmounts, and waits until everything is written out.
     pub(super) fn end(self) -> Result<(), Failure> {
-        if self.peer != Peer::Bindfs {
-            return super::super::umount::unmount(&self.path);
+        match self.peer {
+            Peer::Stub | Peer::Local => return super::super::umount::unmount(&self.path),
+            Peer::Bindfs => {}
+            Peer::Disk => return Ok(()),
         }
         let unmounted = mountinfo::at(&self.path)
             .map_err(|error| Failure::new(Kind::Other, error.to_string()))?
