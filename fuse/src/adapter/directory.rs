@@ -80,9 +80,15 @@ pub(crate) fn send_plus(mut kernel: ReplyDirectoryPlus, items: &[DirectoryItem])
                 duration_of(timeout),
             ))
         });
-        // Node 0 tells the kernel to take the name and no inode.
-        let (attributes, timeout) =
-            known.unwrap_or_else(|| (no_inode(type_to_kernel(item.kind)), Duration::ZERO));
+        // Node 0 tells the kernel to take the name and no inode. fuser makes it the number that programs see as well, and the C
+        // library leaves out names with the number 0. Of these two the kernel never takes an inode, whatever the node is.
+        let (attributes, timeout) = known.unwrap_or_else(|| {
+            let mut attributes = no_inode(type_to_kernel(item.kind));
+            if matches!(item.name.as_bytes(), b"." | b"..") {
+                attributes.ino = node_of(item.inode);
+            }
+            (attributes, Duration::ZERO)
+        });
         let full = kernel.add(
             attributes.ino,
             item.cookie,

@@ -83,7 +83,10 @@ impl From<MountError> for Failure {
             | MountError::NoHelper
             | MountError::Helper(_)
             | MountError::Kernel(..) => Kind::Fuse,
-            MountError::MountPoint(..) | MountError::Mounted(..) | MountError::Busy(_) => Kind::MountPoint,
+            MountError::Foreign(_)
+            | MountError::MountPoint(..)
+            | MountError::Mounted(..)
+            | MountError::Busy(_) => Kind::MountPoint,
         };
         Self::new(kind, error.to_string())
     }

@@ -175,8 +175,24 @@ fn threads_default() -> usize {
     cores.clamp(THREADS_DEFAULT_MIN, THREADS_DEFAULT_MAX)
 }
 
+/// Has the allocator take memory of such blocks from the system and give it back, whatever was freed before. glibc raises the limit with
+/// each larger block that is freed, and then keeps tables of millions of inodes that are long forgotten.
+#[cfg(target_env = "gnu")]
+fn settle_allocator() {
+    const BLOCK_BYTES: nix::libc::c_int = 1 << 20;
+    // SAFETY: sets a number in the allocator, under its own lock.
+    let set = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, BLOCK_BYTES) };
+    if set == 0 {
+        tracing::debug!("the allocator keeps its own limit");
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+const fn settle_allocator() {}
+
 /// Opens, mounts, serves until the end.
 fn serve(plan: &Plan, signals: Signals) -> Result<ExitCode, Failure> {
+    settle_allocator();
     make_mount_point(plan)?;
     let file_system = open(plan)?;
     let mounted = mount_at(&plan.mount_point, &plan.options);
@@ -208,6 +224,8 @@ fn serve(plan: &Plan, signals: Signals) -> Result<ExitCode, Failure> {
         session.stopper().stop();
     }
     let outcome = session.wait();
+    // Who waits for the record may want the directory next, and the database is open until the last of this is gone.
+    drop(file_system);
     finish(&outcome, record)
 }
 

@@ -78,6 +78,7 @@ fn find(path: &Path) -> Result<(Mounted, Option<Watch>), Failure> {
         mountinfo::at(&resolved).map_err(|error| refused(format!("cannot read what is mounted: {error}")))?;
     match mount {
         Some(mount) if mount.is_ours() => {
+            check_user(&mount, path)?;
             let watch = Watch::find(&mount.device, mount.user.unwrap_or(0)).filter(Watch::is_alive);
             Ok((Mounted::of(&mount), watch))
         }
@@ -88,6 +89,21 @@ fn find(path: &Path) -> Result<(Mounted, Option<Watch>), Failure> {
         None => Err(refused(format!(
             "nothing is mounted at {shown}; 'grep hf3fs /proc/mounts' shows what is"
         ))),
+    }
+}
+
+/// The helper would refuse as well, but in words that help nobody.
+fn check_user(mount: &mountinfo::Mount, path: &Path) -> Result<(), Failure> {
+    let own = nix::unistd::getuid();
+    match mount.user {
+        Some(user) if !own.is_root() && user != own.as_raw() => {
+            let text = format!(
+                "{} was mounted by the user with the id {user}; only that user and root may unmount it",
+                path.display()
+            );
+            Err(Failure::new(Kind::MountPoint, text))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -191,6 +191,8 @@ impl Session {
             if let Err(error) = file_system.sync() {
                 tracing::warn!(%error, "not everything could be written out before unmounting; it is tried again");
             }
+            // This thread may outlive the session, whose end says that the file system is closed.
+            drop(file_system);
             if let Some(mount) = mount {
                 unmount_or_detach(&mount);
             }
@@ -214,7 +216,11 @@ impl Session {
         let sender = self.sender.clone();
         let started = std::thread::Builder::new()
             .name("flyer-stop".into())
-            .spawn(move || drop(sender.send(Event::Stopped(file_system.stop()))));
+            .spawn(move || {
+                let stopped = file_system.stop();
+                drop(file_system);
+                drop(sender.send(Event::Stopped(stopped)));
+            });
         if let Err(error) = started {
             tracing::warn!(%error, "no thread to stop on; signals have to wait");
             return ended(self.file_system.stop(), failure);

@@ -35,6 +35,8 @@ pub enum MountError {
     NoHelper,
     /// What the helper said.
     Helper(String),
+    /// The helper does not let this user mount there.
+    Foreign(PathBuf),
     /// The mount point cannot be used.
     MountPoint(PathBuf, io::Error),
     /// Something of FUSE is mounted there already.
@@ -53,12 +55,20 @@ impl fmt::Display for MountError {
                 "{DEVICE} does not exist; load the kernel's FUSE with 'modprobe fuse', or give the container the device \
                  (--device {DEVICE} --cap-add SYS_ADMIN)"
             ),
-            Self::Device(error) => write!(f, "cannot open {DEVICE}: {error}; its usual mode is 0666"),
+            Self::Device(error) => write!(
+                f,
+                "cannot open {DEVICE}: {error}; its usual mode is 0666, which 'chmod 666 {DEVICE}' gives it back as root"
+            ),
             Self::NoHelper => write!(
                 f,
-                "only root may mount by itself, and {HELPER} is not installed; install the package 'fuse3' or run as root"
+                "only root may mount and unmount by itself, and {HELPER} is not installed; install the package 'fuse3' or run as root"
             ),
             Self::Helper(said) => write!(f, "{HELPER} refused: {said}"),
+            Self::Foreign(path) => write!(
+                f,
+                "you may not mount at {}, because it is not yours; choose a directory of your own, or run as root",
+                path.display()
+            ),
             Self::MountPoint(path, error) => {
                 write!(f, "cannot use {} as mount point: {error}", path.display())
             }
@@ -298,6 +308,10 @@ fn by_helper(mount_point: &Path, options: &MountOptions) -> Result<OwnedFd, Moun
     let output = child.wait_with_output().map_err(failed)?;
     device.ok_or_else(|| {
         let said = String::from_utf8_lossy(&output.stderr);
+        // The words of the helper of libfuse for a directory without write permission, and for one in another's sticky directory.
+        if said.contains("no write access to mountpoint") || said.contains("not owned by user") {
+            return MountError::Foreign(mount_point.to_owned());
+        }
         let remedy = if said.contains("user_allow_other") {
             " (put the line 'user_allow_other' into /etc/fuse.conf, or leave out --allow-other)"
         } else {

@@ -15,7 +15,7 @@ pub struct MountOptions {
     pub read_only: bool,
     /// Other users than the one who mounted may use it.
     pub allow_other: bool,
-    /// The kernel checks permissions itself even where it need not; see [`Self::kernel_text`].
+    /// The kernel checks permissions itself even on a mount that only root can enter.
     pub default_permissions: bool,
     /// What `df` and `mount` show as the device.
     pub fsname: String,

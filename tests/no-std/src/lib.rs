@@ -4,7 +4,7 @@
 //! two (`E0152`, duplicate lang item `panic_impl`). So this crate compiles exactly as long as nothing below it links
 //! `std`, and that on an ordinary machine, without a target for bare metal. It is never linked or run.
 //!
-//! `tests/run no-std` builds it, and then once more with the feature `counter-proof`, which has to fail.
+//! `tests/run no-std` checks it, and then once more with the feature `counter-proof`, which has to fail.
 #![no_std]
 
 use flyer_client as _;

@@ -1,9 +1,14 @@
-//! Equal layouts are kept once.
+//! Layouts of files, in little memory.
 //!
-//! Owner: the table of inodes. Limit: one entry for each layout in use, and as many again that are swept later.
+//! Owner: the table of inodes. A layout that is a range of chains is kept where it is: each file has a seed of its own, so hardly two are
+//! equal, and it takes less room than a reference and what that leads to. Equal lists of chains are kept once.
+//!
+//! Limit: one entry for each list in use, and as many again that operations held when the inode was forgotten, which are swept later.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use core::cell::OnceCell;
+use core::ops::Deref;
 use flyer_wire::msg::meta::inode::{Layout, LayoutChains};
 
 /// Table, version, bytes of a chunk, chains, and a digest of which.
@@ -26,8 +31,31 @@ impl Layouts {
         }
     }
 
+    /// The layout as an inode keeps it.
+    pub(super) fn keep(&mut self, layout: &Layout) -> FileLayout {
+        match &layout.chains {
+            LayoutChains::ChainRange(_) => FileLayout::Own {
+                layout: layout.clone(),
+                used: OnceCell::new(),
+            },
+            LayoutChains::Empty(_) | LayoutChains::ChainList(_) => FileLayout::Shared(self.shared(layout)),
+        }
+    }
+
+    /// An inode is forgotten.
+    pub(super) fn give_back(&mut self, layout: FileLayout) {
+        let FileLayout::Shared(layout) = layout else {
+            return;
+        };
+        let key = key(&layout);
+        let is_known = |known: &Weak<Layout>| Weak::as_ptr(known) == Arc::as_ptr(&layout);
+        if Arc::strong_count(&layout) == 1 && self.known.get(&key).is_some_and(is_known) {
+            self.known.remove(&key);
+        }
+    }
+
     /// The layout, shared with all who have an equal one.
-    pub(super) fn shared(&mut self, layout: &Layout) -> Arc<Layout> {
+    fn shared(&mut self, layout: &Layout) -> Arc<Layout> {
         let key = key(layout);
         let known = self.known.get(&key).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| **known == *layout) {
@@ -45,6 +73,40 @@ impl Layouts {
 
     pub(super) fn check(&self) {
         assert!(self.known.len() < self.sweep_at, "layouts are not swept");
+    }
+}
+
+/// The layout of a file.
+#[derive(Clone, Debug)]
+pub(crate) enum FileLayout {
+    /// The inode's own.
+    Own {
+        layout: Layout,
+        /// For those who use it; they know it again by its address.
+        used: OnceCell<Arc<Layout>>,
+    },
+    /// That of all with an equal one.
+    Shared(Arc<Layout>),
+}
+
+impl FileLayout {
+    /// For who keeps it; the same each time.
+    pub(super) fn shared(&self) -> Arc<Layout> {
+        match self {
+            Self::Own { layout, used } => Arc::clone(used.get_or_init(|| Arc::new(layout.clone()))),
+            Self::Shared(layout) => Arc::clone(layout),
+        }
+    }
+}
+
+impl Deref for FileLayout {
+    type Target = Layout;
+
+    fn deref(&self) -> &Layout {
+        match self {
+            Self::Own { layout, .. } => layout,
+            Self::Shared(layout) => layout,
+        }
     }
 }
 
@@ -76,8 +138,9 @@ fn fold(seed: u64, words: &[u32]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use flyer_types::ids::{ChainTableId, ChainTableVersion};
-    use flyer_wire::msg::meta::inode::ChainList;
+    use flyer_wire::msg::meta::inode::{ChainList, ChainRange, Shuffle};
 
     fn layout(first: u32) -> Layout {
         let chain_indexes = alloc::vec![first, 2];
@@ -102,5 +165,40 @@ mod tests {
         }
         assert!(layouts.known.len() <= SWEEP_MIN);
         assert!(Arc::ptr_eq(&one, &layouts.shared(&layout(1))));
+    }
+
+    #[test]
+    fn nothing_is_left_of_inodes_that_are_forgotten() {
+        let mut layouts = Layouts::new();
+        let kept: Vec<_> = (0..1000).map(|first| layouts.keep(&layout(first))).collect();
+        let again = layouts.keep(&layout(7));
+        assert!(Arc::ptr_eq(&again.shared(), &kept[7].shared()));
+        // An operation may still use one.
+        let used = kept[9].shared();
+        for layout in kept {
+            layouts.give_back(layout);
+        }
+        assert_eq!(layouts.known.len(), 2);
+        layouts.give_back(again);
+        assert_eq!(layouts.known.len(), 1);
+        assert!(Arc::ptr_eq(&used, &layouts.keep(&layout(9)).shared()));
+    }
+
+    #[test]
+    fn a_range_is_the_inodes_own_and_known_by_its_address() {
+        let mut layouts = Layouts::new();
+        let range = ChainRange {
+            base_index: 1,
+            shuffle: Shuffle::STD_SHUFFLE_MT19937,
+            seed: 5,
+        };
+        let layout = Layout {
+            chains: LayoutChains::ChainRange(range),
+            ..layout(1)
+        };
+        let kept = layouts.keep(&layout);
+        assert!(layouts.known.is_empty());
+        assert_eq!((&*kept, &*kept.shared()), (&layout, &layout));
+        assert!(Arc::ptr_eq(&kept.shared(), &kept.shared()));
     }
 }

@@ -24,18 +24,19 @@
 
 mod layouts;
 mod live;
+mod table;
 
 pub(crate) use live::{Live, NO_NEWS};
 
 use crate::reply::Attributes;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::vec::Vec;
 use flyer_client::storage::FileView;
 use flyer_types::Time;
 use flyer_types::ids::InodeId;
-use flyer_wire::msg::meta::inode::{File, Inode, InodeKind, InodeType, Layout};
-use layouts::Layouts;
+use flyer_wire::msg::meta::inode::{File, Inode, InodeKind, InodeType};
+use layouts::{FileLayout, Layouts};
+use table::Table;
 
 /// What is kept of a file.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct Facts {
     /// The version it belongs to.
     pub(crate) truncate_ver: u64,
     /// Where the chunks are.
-    pub(crate) layout: Arc<Layout>,
+    pub(crate) layout: FileLayout,
     /// When the server was heard last; [`Time::ZERO`] if that is outdated.
     pub(crate) told: Time,
     /// Chains in use; 0 for all.
@@ -55,7 +56,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn new(now: Time, inode: &Inode, file: &File, layout: Arc<Layout>) -> Self {
+    fn new(now: Time, inode: &Inode, file: &File, layout: FileLayout) -> Self {
         Self {
             length: file.length,
             truncate_ver: file.truncate_ver,
@@ -102,7 +103,7 @@ impl Facts {
     pub(crate) fn view(&self, inode: InodeId) -> FileView {
         FileView {
             inode,
-            layout: Arc::clone(&self.layout),
+            layout: self.layout.shared(),
             stripe: self.stripe,
         }
     }
@@ -156,7 +157,7 @@ impl Record {
 /// All inodes of a shard.
 #[derive(Debug)]
 pub(crate) struct Inodes {
-    records: BTreeMap<InodeId, Record>,
+    records: Table<Record>,
     layouts: Layouts,
     /// Lives so far; tells them apart.
     lives: u64,
@@ -165,7 +166,7 @@ pub(crate) struct Inodes {
 impl Inodes {
     /// A table of the root, if this shard has it, and nothing else.
     pub(crate) fn new(has_root: bool) -> Self {
-        let mut records = BTreeMap::new();
+        let mut records = Table::new();
         if has_root {
             let root = Record {
                 lookups: 1,
@@ -186,16 +187,16 @@ impl Inodes {
     }
 
     pub(crate) fn get(&self, id: InodeId) -> Option<&Record> {
-        self.records.get(&id)
+        self.records.get(id)
     }
 
     /// What is kept of a file; `None` if the inode is unknown or something else.
     pub(crate) fn facts(&self, id: InodeId) -> Option<&Facts> {
-        self.records.get(&id)?.facts()
+        self.records.get(id)?.facts()
     }
 
     pub(crate) fn facts_mut(&mut self, id: InodeId) -> Option<&mut Facts> {
-        match &mut self.records.get_mut(&id)?.kind {
+        match &mut self.records.get_mut(id)?.kind {
             Kind::File(facts) => Some(facts),
             Kind::Directory(_) | Kind::Symlink(_) => None,
         }
@@ -203,16 +204,16 @@ impl Inodes {
 
     /// What is live of a file, if anything is.
     pub(crate) fn live(&self, id: InodeId) -> Option<&Live> {
-        self.records.get(&id)?.live.as_deref()
+        self.records.get(id)?.live.as_deref()
     }
 
     pub(crate) fn live_mut(&mut self, id: InodeId) -> Option<&mut Live> {
-        self.records.get_mut(&id)?.live.as_deref_mut()
+        self.records.get_mut(id)?.live.as_deref_mut()
     }
 
     /// Brings a known file to life.
     pub(crate) fn revive(&mut self, id: InodeId) -> Option<&mut Live> {
-        let record = self.records.get_mut(&id)?;
+        let record = self.records.get_mut(id)?;
         match record.kind {
             Kind::File(_) => {}
             Kind::Directory(_) | Kind::Symlink(_) => return None,
@@ -227,14 +228,14 @@ impl Inodes {
 
     /// The kernel is told of an inode: one more reference.
     pub(crate) fn enter(&mut self, now: Time, inode: &Inode) {
-        if let Some(record) = self.records.get_mut(&inode.id) {
+        if let Some(record) = self.records.get_mut(inode.id) {
             record.lookups += 1;
             self.learn(now, inode);
             return;
         }
         let kind = match &inode.base.kind {
             InodeKind::File(file) => {
-                let layout = self.layouts.shared(&file.layout);
+                let layout = self.layouts.keep(&file.layout);
                 Kind::File(Facts::new(now, inode, file, layout))
             }
             InodeKind::Directory(_) => Kind::Directory(Some(plain(inode))),
@@ -250,7 +251,7 @@ impl Inodes {
 
     /// A server tells of an inode. One that is not known stays unknown.
     pub(crate) fn learn(&mut self, now: Time, inode: &Inode) {
-        let Some(record) = self.records.get_mut(&inode.id) else {
+        let Some(record) = self.records.get_mut(inode.id) else {
             return;
         };
         match (&mut record.kind, &inode.base.kind) {
@@ -271,7 +272,7 @@ impl Inodes {
 
     /// The kernel gives back references.
     pub(crate) fn forget(&mut self, id: InodeId, count: u64) {
-        let Some(record) = self.records.get_mut(&id) else {
+        let Some(record) = self.records.get_mut(id) else {
             flyer_types::mark!("vfs.forget_of_unknown");
             return;
         };
@@ -285,26 +286,32 @@ impl Inodes {
 
     /// Drops what nobody needs: the live part of a file that is closed and clean, the record of an inode without references.
     pub(crate) fn drop_unused(&mut self, id: InodeId) {
-        let Some(record) = self.records.get_mut(&id) else {
+        let Some(record) = self.records.get_mut(id) else {
             return;
         };
         if record.live.as_ref().is_some_and(|live| live.is_idle()) {
             record.live = None;
         }
         if record.lookups == 0 && record.live.is_none() && id != InodeId::ROOT {
-            self.records.remove(&id);
+            let record = self.records.remove(id).expect("it was just found");
+            if let Kind::File(facts) = record.kind {
+                self.layouts.give_back(facts.layout);
+            }
         }
     }
 
-    /// Files with something live.
+    /// Files with something live, by id.
     pub(crate) fn all_live(&self) -> impl Iterator<Item = (InodeId, &Live)> {
-        (self.records.iter()).filter_map(|(id, record)| Some((*id, record.live.as_deref()?)))
+        let live = (self.records.iter()).filter_map(|(id, record)| Some((id, record.live.as_deref()?)));
+        let mut live: Vec<_> = live.collect();
+        live.sort_unstable_by_key(|(id, _)| *id);
+        live.into_iter()
     }
 
     /// What a server says of an inode, with what only this mount knows of it.
     pub(crate) fn attributes(&self, inode: &Inode) -> Attributes {
         let mut attributes = plain(inode);
-        let Some(record) = self.records.get(&inode.id) else {
+        let Some(record) = self.records.get(inode.id) else {
             return attributes;
         };
         if let InodeKind::File(file) = &inode.base.kind
@@ -324,7 +331,7 @@ impl Inodes {
 
     /// What is remembered of an inode that the server does not have any more: without a name, and else as it was told last.
     pub(crate) fn remembered(&self, id: InodeId) -> Option<Attributes> {
-        let record = self.records.get(&id)?;
+        let record = self.records.get(id)?;
         let mut attributes = match &record.kind {
             Kind::File(facts) => facts.last,
             Kind::Directory(last) => (*last)?,
@@ -339,7 +346,7 @@ impl Inodes {
     }
 
     pub(crate) fn check(&self) {
-        for (id, record) in &self.records {
+        for (id, record) in self.records.iter() {
             let Some(live) = &record.live else {
                 assert!(
                     record.lookups > 0,
@@ -393,7 +400,7 @@ mod tests {
     use flyer_types::Span;
     use flyer_types::ids::{ChainTableId, ChainTableVersion, Gid, Permission, Uid};
     use flyer_wire::msg::meta::flags::{FileFlags, IFlags, TIME_UNSET};
-    use flyer_wire::msg::meta::inode::{Acl, ChainList, InodeData, LayoutChains};
+    use flyer_wire::msg::meta::inode::{Acl, ChainList, InodeData, Layout, LayoutChains};
 
     fn inode(length: u64, truncate_ver: u64, dyn_stripe: u32) -> Inode {
         let chain_indexes = vec![1, 2, 3, 4];
@@ -456,8 +463,8 @@ mod tests {
 
     #[test]
     fn a_record_is_small() {
-        let bytes = size_of::<Record>() + size_of::<InodeId>();
-        // A tree is half full at worst.
-        assert!(2 * bytes < 400, "{bytes} bytes");
+        let bytes = size_of::<(InodeId, Record)>();
+        // A row has its hash beside it, and an entry of nine bytes in an index that is half full just after it has grown.
+        assert!(bytes + 8 + 18 < 220, "{bytes} bytes");
     }
 }

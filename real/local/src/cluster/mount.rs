@@ -26,7 +26,7 @@ use flyer_cluster::{meta, storage};
 use flyer_pool::Pool;
 use flyer_runtime::{Limits, Runtime};
 use flyer_types::ids::{Gid, OpId, Uid};
-use flyer_types::{Errno, Rng, Status, Text, WallTime};
+use flyer_types::{Errno, Lease, Rng, Status, Text, WallTime};
 use flyer_vfs::shard::{Parts, shard_of};
 use flyer_vfs::{Caller, Config, Request, Shard, shard};
 use flyer_wire::codec::Wire;
@@ -180,10 +180,7 @@ impl<K: KernelSide> Mount<K> {
             ..flyer_runtime::Options::default()
         })
         .map_err(OpenError::Threads)?;
-        let zeros = pool
-            .take(ZEROS_BYTES)
-            .map_err(|error| content(error.to_string()))?;
-        pool.zero(zeros).map_err(|error| content(error.to_string()))?;
+        let zeros = zeros(&pool).map_err(content)?;
         let links = Arc::new(Links {
             kernel,
             pool,
@@ -314,6 +311,13 @@ impl<K: KernelSide> fmt::Debug for Mount<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mount").finish_non_exhaustive()
     }
+}
+
+/// Memory that stays zero.
+fn zeros(pool: &Pool) -> Result<Lease, String> {
+    let zeros = pool.take(ZEROS_BYTES).map_err(|error| error.to_string())?;
+    pool.zero(zeros).map_err(|error| error.to_string())?;
+    Ok(zeros)
 }
 
 /// Puts machines into cells and tells them what they begin with.
