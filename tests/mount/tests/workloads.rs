@@ -1,4 +1,5 @@
-//! What people do with a file system, done by the programs they use.
+//! What people do with a file system, done by the programs they use. `FLYER_SQLITE_TRANSACTIONS` sets how many of them SQLite commits in
+//! each of its modes (10,000).
 #![allow(
     clippy::expect_used,
     reason = "helpers of tests are not `in tests` for clippy"
@@ -99,6 +100,8 @@ fn cargo_builds_a_crate() {
 /// 10,000 transactions with and without a write-ahead log, and the integrity check behind a remount.
 #[test]
 fn sqlite_keeps_its_integrity() {
+    let set = std::env::var("FLYER_SQLITE_TRANSACTIONS").ok();
+    let transactions: u32 = set.map_or(10_000, |text| text.parse().expect("a number"));
     let place = Place::new();
     let mount = place.mount();
     for mode in ["wal", "delete"] {
@@ -109,7 +112,7 @@ fn sqlite_keeps_its_integrity() {
                 {{ echo 'PRAGMA journal_mode={mode};'
                    echo 'PRAGMA synchronous=NORMAL;'
                    echo 'CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);'
-                   for i in $(seq 1 10000); do echo "BEGIN; INSERT INTO t VALUES($i, hex(randomblob(40))); COMMIT;"; done
+                   for i in $(seq 1 {transactions}); do echo "BEGIN; INSERT INTO t VALUES($i, hex(randomblob(40))); COMMIT;"; done
                 }} | sqlite3 {mode}.db >/dev/null
                 "#
             ),
@@ -122,7 +125,7 @@ fn sqlite_keeps_its_integrity() {
             mount.path(),
             &format!("sqlite3 {mode}.db 'PRAGMA integrity_check; SELECT count(*) FROM t;'"),
         );
-        assert_eq!(said, "ok\n10000\n", "{mode}");
+        assert_eq!(said, format!("ok\n{transactions}\n"), "{mode}");
     }
     mount.unmount();
 }
