@@ -9,7 +9,7 @@
 //!                                                                 └──── the process opens the directory again ◄───────────┘
 //! ```
 //!
-//! * A commit is visible at once. It goes to the journal with others, a few milliseconds later at most ([`group`]), and survives
+//! * A commit is visible at once. It goes to the journal with others, a few milliseconds later at most (`group`), and survives
 //!   the process from then on, and the machine from the next [`Database::sync`] on. The tables share the journal, so after a crash
 //!   all of them together hold a prefix of all commits.
 //! * A write to the journal that fails stops the database: the journal may end in half a batch now. Reads go on and show what
