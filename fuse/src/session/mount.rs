@@ -63,6 +63,10 @@ impl fmt::Display for MountError {
                 f,
                 "only root may mount and unmount by itself, and {HELPER} is not installed; install the package 'fuse3' or run as root"
             ),
+            Self::Helper(said) if said.contains("/etc/mtab") => write!(
+                f,
+                "{HELPER} refused: {said}; as root make it with 'ln -s ../proc/self/mounts /etc/mtab'"
+            ),
             Self::Helper(said) => write!(f, "{HELPER} refused: {said}"),
             Self::Foreign(path) => write!(
                 f,
