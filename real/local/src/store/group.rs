@@ -86,7 +86,8 @@ impl Group {
         gathering.or_else(flying).cloned()
     }
 
-    /// Shows a range with what is on its way on top of what `below` finds in the tables, both in the given direction.
+    /// Shows a range with what is on its way on top of what `below` finds in the tables, both in the given direction. The server that
+    /// scans is the only one to commit to its table, so the range does not change meanwhile.
     pub(super) fn scan<E>(
         &self,
         table: usize,
@@ -98,16 +99,21 @@ impl Group {
     where
         E: Iterator<Item = Result<(fjall::Slice, fjall::Slice), StoreError>>,
     {
-        let state = lock(&self.state);
         let bounds = (Bound::Included(range.0), Bound::Excluded(range.1));
+        // The tables are read without the lock: that may take a disk's time, and other servers want to commit. What is flying may
+        // reach the tables meanwhile; it is the same there.
+        let (gathering, flying) = {
+            let state = lock(&self.state);
+            let gathering = state.gathering.tables[table].range::<[u8], _>(bounds);
+            let gathering: Vec<_> = gathering
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            (gathering, state.flying.clone())
+        };
+        let gathering = gathering.iter().map(|(key, value)| (key, value));
         let none = Batch::new();
-        let flying = state
-            .flying
-            .as_ref()
-            .map_or(&none, |flying| &flying.tables[table]);
-        let gathering = state.gathering.tables[table].range::<[u8], _>(bounds);
+        let flying = flying.as_ref().map_or(&none, |flying| &flying.tables[table]);
         let flying = flying.range::<[u8], _>(bounds);
-        // Opened below the lock: what is in neither layer by now is in the tables.
         if reverse {
             merge(gathering.rev(), flying.rev(), below(), |a, b| a > b, visit)
         } else {
@@ -240,6 +246,8 @@ mod tests {
     fn seen(group: &Group, below: &[(u8, u8)], reverse: bool, wanted: usize) -> Entries {
         let mut seen = Entries::new();
         let mut visit = |key: &[u8], value: &[u8]| {
+            // Nobody waits for a scan: another server commits while it goes on.
+            group.put(2, batch(&[(1, None)]));
             seen.push((key.to_vec(), value.to_vec()));
             seen.len() < wanted
         };

@@ -18,8 +18,8 @@
 //! * Reads go through a cache of values, because a lookup in the tables costs a few microseconds and servers ask for the
 //!   same inodes and directories again and again. Commits write it through.
 //!
-//! Limits: [`StoreOptions`]; the journals have at most [`JOURNALS_BYTES_MAX`], which bounds the time of an open; a commit
-//! waits while four full tables of [`TABLE_BYTES`] wait for the disk.
+//! Limits: [`StoreOptions`]; the journals have at most [`JOURNALS_BYTES_MAX`], which bounds the time of an open; commits wait for the
+//! journal for [`PERIOD`] and with [`GROUP_BYTES_MAX`] at most, then for the disk while four full tables of [`TABLE_BYTES`] wait.
 
 mod cache;
 mod group;
